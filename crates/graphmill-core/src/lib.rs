@@ -1,1 +1,22 @@
-//! skeleton
+#![doc = include_str!("../README.md")]
+
+pub mod collection;
+pub mod content_cache;
+pub mod entity_name;
+pub mod error_code;
+pub mod event;
+pub mod facts;
+pub mod fault;
+pub mod id;
+pub mod job;
+pub mod time;
+
+pub use collection::CollectionId;
+pub use content_cache::{CacheError, CacheKey, ContentCache};
+pub use entity_name::EntityName;
+pub use error_code::ErrorCode;
+pub use event::{EventKind, JobEvent};
+pub use facts::{AliasEvidence, ChunkFacts, Mention, Statement};
+pub use id::{ChunkId, CommunityId, ContentHash, DocumentId, EntityId, IdHasher, JobId};
+pub use job::{Epoch, Fence, JobStatus, JobType, Seq, StageStatus, Transition, next_state};
+pub use time::{Clock, ManualClock, SystemClock, Timestamp};

@@ -1,0 +1,36 @@
+//! Where paid answers of models are kept, so that none is paid for twice.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::CollectionId;
+
+/// Key of an answer: a hash over everything that the answer depends on (text, model, parameters, prompt version), within a collection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CacheKey {
+    /// Answers are never shared between collections.
+    pub collection: CollectionId,
+    /// See [`crate::IdHasher::finish32`].
+    pub hash: [u8; 32],
+}
+
+/// The cache could not be read or written. The caller must not go on as if an answer had been kept.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// No room on the disk: the job waits until there is.
+    #[error("the answer cache has no room: {0}")]
+    Full(String),
+    /// Anything else.
+    #[error("the answer cache failed: {0}")]
+    Failed(String),
+}
+
+/// Answers of models by content. An answer is written (safe on disk) before it is used.
+#[async_trait]
+pub trait ContentCache: Send + Sync + 'static {
+    /// The answers to `keys`, in their order; `None` where there is none.
+    async fn get(&self, keys: &[CacheKey]) -> Result<Vec<Option<Bytes>>, CacheError>;
+
+    /// Keeps the answers; returns when they are safe on disk.
+    async fn put(&self, entries: Vec<(CacheKey, Bytes)>) -> Result<(), CacheError>;
+}
