@@ -1,0 +1,48 @@
+use graphmill_core::{JobId, job::Forbidden};
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What a store can say other than the answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such job.
+    #[error("there is no job {0}")]
+    NotFound(JobId),
+    /// The write carried an epoch that is no longer the job's: another claim, a cancel or a retry came between. Nothing was changed.
+    #[error("job {0} has gone on without this worker")]
+    Fenced(JobId),
+    /// The job is not in a state in which this can happen. Nothing was changed.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// A cursor, filter or stored value that cannot be read.
+    #[error("{0}")]
+    Invalid(String),
+    /// No room on the disk.
+    #[error("the disk of the data folder is full: {0}")]
+    Full(String),
+    /// The file is no database of ours, is damaged, or was written by a newer version. Says what to do.
+    #[error("{0}")]
+    Unusable(String),
+    /// Anything else that the backend says.
+    #[error("the job store failed: {0}")]
+    Backend(String),
+    /// A blob cannot be read or written.
+    #[error("blob {key}: {message}")]
+    Blob {
+        /// Key of the blob.
+        key: String,
+        /// What the system said.
+        message: String,
+    },
+}
+
+impl Error {
+    /// Whether the same call may succeed later without anybody's help.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Full(_) | Self::Backend(_) | Self::Blob { .. } => true,
+            Self::NotFound(_) | Self::Fenced(_) | Self::Forbidden(_) | Self::Invalid(_) | Self::Unusable(_) => false,
+        }
+    }
+}
