@@ -3,6 +3,7 @@
 pub mod collection;
 pub mod content_cache;
 pub mod entity_name;
+pub mod entity_type;
 pub mod error_code;
 pub mod event;
 pub mod facts;
@@ -14,6 +15,7 @@ pub mod time;
 pub use collection::CollectionId;
 pub use content_cache::{CacheError, CacheKey, ContentCache};
 pub use entity_name::EntityName;
+pub use entity_type::{ENTITY_TYPES, entity_type_rank};
 pub use error_code::ErrorCode;
 pub use event::{EventKind, JobEvent};
 pub use facts::{AliasEvidence, ChunkFacts, Mention, Statement};
