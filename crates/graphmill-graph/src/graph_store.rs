@@ -1,0 +1,156 @@
+//! The one trait behind which the graph is kept.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use graphmill_core::{ChunkId, CollectionId, DocumentId, EntityId, Seq};
+use serde_json::{Map, Value};
+
+use crate::Result;
+use crate::records::{
+    ChunkRecord, CommunityRow, Discrepancy, DocumentRecord, GraphStats, Layer, LayerRun, LayerState, Neighbourhood,
+    ProjectionRow, Publication, PublishOutcome, PublishedSeq, RemoveOutcome, SearchFilter, SearchHit, SimilarityRow,
+    Space, SpaceId, StagedChunk, Touch, TouchOutcome,
+};
+
+/// The graph: facts, folds and layers of DESIGN.md. Every method is atomic but `stage`, whose batches are each. Publishing, removal,
+/// sweeping and space switches are one at a time in a collection, under its lock; staging goes on beside them.
+#[async_trait]
+pub trait GraphStore: Send + Sync + 'static {
+    /// Binds the store to its one job store; refuses another ([`crate::Error::WrongJobStore`]). Idempotent.
+    async fn bind(&self, job_store: [u8; 16]) -> Result<()>;
+
+    /// The highest ticket that any document or tombstone holds; `Seq(0)` when there is none.
+    async fn highest_seq(&self) -> Result<Seq>;
+
+    /// Makes the collection if it is new. Idempotent.
+    async fn ensure_collection(&self, collection: &CollectionId) -> Result<()>;
+
+    // --- embedding spaces ------------------------------------------------------------------------------------------------------
+
+    /// The space of this model and dimension; made if new: `active` when the collection has none, else `building`.
+    async fn ensure_space(&self, collection: &CollectionId, model: &str, dimension: u32) -> Result<Space>;
+
+    /// The collection's spaces, by id.
+    async fn spaces(&self, collection: &CollectionId) -> Result<Vec<Space>>;
+
+    /// Placed, not quarantined chunks without a vector in the space, by id, with their text.
+    async fn space_delta(
+        &self,
+        collection: &CollectionId,
+        space: SpaceId,
+        after: Option<ChunkId>,
+        limit: u32,
+    ) -> Result<Vec<(ChunkId, String)>>;
+
+    /// Makes the space the active one if its delta is empty; answers whether it did. The old one is retired.
+    async fn activate_space(&self, run: &LayerRun, space: SpaceId) -> Result<bool>;
+
+    /// Writes vectors of placed chunks (a run of [`Layer::Embeddings`]); raises the publish number. Chunks that are gone are skipped.
+    async fn put_vectors(&self, run: &LayerRun, space: SpaceId, rows: Vec<(ChunkId, Vec<f32>)>) -> Result<()>;
+
+    // --- documents -------------------------------------------------------------------------------------------------------------
+
+    /// Stages chunks. Staging the same id again changes nothing but adds vectors that it lacked. Durable enough to survive the death of
+    /// the process.
+    async fn stage(&self, collection: &CollectionId, document: DocumentId, chunks: Vec<StagedChunk>) -> Result<()>;
+
+    /// Publishes (step 3 of DESIGN.md). Durable.
+    async fn publish(&self, publication: &Publication) -> Result<PublishOutcome>;
+
+    /// Moves the ticket of an unchanged document. Durable.
+    async fn touch(&self, touch: &Touch) -> Result<TouchOutcome>;
+
+    /// Removes a document and leaves its tombstone. Durable.
+    async fn remove(&self, collection: &CollectionId, document: DocumentId, seq: Seq) -> Result<RemoveOutcome>;
+
+    /// Removes the document's unplaced chunks; answers how many.
+    async fn sweep_document(&self, document: DocumentId) -> Result<u64>;
+
+    /// Documents that have unplaced chunks, at most `limit`.
+    async fn unplaced_documents(&self, limit: u32) -> Result<Vec<DocumentId>>;
+
+    /// Tombstones of at least this age, at most `limit`.
+    async fn old_tombstones(&self, older_than: Duration, limit: u32) -> Result<Vec<DocumentId>>;
+
+    /// Forgets tombstones (the caller has made sure that no older job of the documents is unended).
+    async fn forget_tombstones(&self, documents: &[DocumentId]) -> Result<()>;
+
+    // --- reading ---------------------------------------------------------------------------------------------------------------
+
+    /// A published document.
+    async fn document(&self, document: DocumentId) -> Result<Option<DocumentRecord>>;
+
+    /// The ticket that stands for a document, a tombstone's too.
+    async fn published_seq(&self, document: DocumentId) -> Result<Option<PublishedSeq>>;
+
+    /// Published documents of a collection (all when `None`), newest `updated_at` first, then by id; and how many there are.
+    async fn documents(
+        &self,
+        collection: Option<&CollectionId>,
+        offset: u64,
+        limit: u32,
+    ) -> Result<(Vec<DocumentRecord>, u64)>;
+
+    /// Placed chunks of a document with index ≥ `from`, in order.
+    async fn chunks(&self, document: DocumentId, from: u32, limit: u32) -> Result<Vec<ChunkRecord>>;
+
+    /// Those of `keys` that no published document names as its original or page text.
+    async fn blobs_unnamed_among(&self, keys: &[String]) -> Result<Vec<String>>;
+
+    /// Counts of live data of a collection (of all when `None`).
+    async fn stats(&self, collection: Option<&CollectionId>) -> Result<GraphStats>;
+
+    /// The canonical export: JSON Lines (each item whole lines). See `export/`.
+    async fn export(&self, collection: &CollectionId) -> Result<BoxStream<'static, Result<Bytes>>>;
+
+    /// Live chunks by BM25.
+    async fn fulltext(
+        &self,
+        collection: &CollectionId,
+        query: &str,
+        limit: u32,
+        filter: &SearchFilter,
+    ) -> Result<Vec<SearchHit>>;
+
+    /// Live chunks by cosine, exact.
+    async fn nearest(
+        &self,
+        collection: &CollectionId,
+        space: SpaceId,
+        query: &[f32],
+        limit: u32,
+        filter: &SearchFilter,
+    ) -> Result<Vec<SearchHit>>;
+
+    /// Entities within `hops` relations of `ids`, at most `limit`, nearest first.
+    async fn expand(&self, collection: &CollectionId, ids: &[EntityId], hops: u32, limit: u32)
+    -> Result<Neighbourhood>;
+
+    /// All live entities, then all live relations, each in id order, in pages.
+    async fn projection(&self, collection: &CollectionId) -> Result<BoxStream<'static, Result<Vec<ProjectionRow>>>>;
+
+    // --- layers ----------------------------------------------------------------------------------------------------------------
+
+    /// Begins a run: raises the layer's run number, so that earlier runs can write nothing more, and drops what they left unfinished.
+    async fn begin_run(&self, collection: &CollectionId, layer: Layer, full: bool) -> Result<LayerRun>;
+
+    /// Replaces rows of `SIMILAR_TO` (in the run's own generation when it is full).
+    async fn put_similarities(&self, run: &LayerRun, rows: Vec<SimilarityRow>) -> Result<()>;
+
+    /// Adds communities to the run's generation.
+    async fn put_communities(&self, run: &LayerRun, rows: Vec<CommunityRow>) -> Result<()>;
+
+    /// Ends a run: readers see its generation (or its rows) from now on; what it replaced is swept.
+    async fn finish_run(&self, run: &LayerRun, stands_at: u64, parameters: Map<String, Value>) -> Result<()>;
+
+    /// Where a layer stands.
+    async fn layer(&self, collection: &CollectionId, layer: Layer) -> Result<LayerState>;
+
+    // --- upkeep ----------------------------------------------------------------------------------------------------------------
+
+    /// Counts all folds anew from the facts of live chunks and compares; empty = whole. At most `limit` findings.
+    async fn check(&self, collection: &CollectionId, limit: u32) -> Result<Vec<Discrepancy>>;
+}
