@@ -1,0 +1,320 @@
+//! Files that are too large for a row: originals, page text, outputs of stages.
+//!
+//! Plain files under one folder. A blob is written under another name, synced, and renamed into place, so that under its key it is always whole; a row
+//! that names it is written after that. (`object_store`'s local backend renames without syncing, and the parser child needs a path; S3 comes with it.)
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use graphmill_core::ContentHash;
+use rand::Rng;
+
+use crate::{Error, Result};
+
+/// Where unfinished blobs lie.
+const UNFINISHED: &str = "unfinished";
+
+/// The blobs of a data folder. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Blobs {
+    root: Arc<Path>,
+}
+
+/// A blob that is safe on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenBlob {
+    /// Its key.
+    pub key: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Hash of its bytes.
+    pub hash: ContentHash,
+}
+
+impl Blobs {
+    /// Opens the folder, making it if it is new; what a killed process left unfinished is removed.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
+        let root: PathBuf = root.into();
+        let unfinished = root.join(UNFINISHED);
+        let failed = |e: std::io::Error| Error::blob(&root.display().to_string(), &e);
+        std::fs::create_dir_all(&unfinished).map_err(failed)?;
+        for entry in std::fs::read_dir(&unfinished).map_err(failed)? {
+            std::fs::remove_file(entry.map_err(failed)?.path()).map_err(failed)?;
+        }
+        Ok(Self { root: root.into() })
+    }
+
+    /// A key that nobody has: `kind/xx/…`, spread over 1,024 folders.
+    pub fn random_key(&self, kind: &str) -> String {
+        let name = random_name();
+        format!("{kind}/{}/{name}", &name[..2])
+    }
+
+    /// Begins a blob. Under `key` nothing is seen until [`BlobWriter::finish`].
+    pub async fn writer(&self, key: &str) -> Result<BlobWriter> {
+        let path = self.local_path(key)?;
+        let part = self.root.join(UNFINISHED).join(random_name());
+        let (name, opened) = (key.to_owned(), part.clone());
+        let file = blocking(move || File::create_new(&opened).map_err(|e| Error::blob(&name, &e))).await?;
+        let state = Writing { file, hasher: blake3::Hasher::new(), bytes: 0 };
+        Ok(BlobWriter { key: key.to_owned(), path, part: Part(Some(part)), state: Some(state) })
+    }
+
+    /// Writes a blob whole.
+    pub async fn put(&self, key: &str, bytes: Bytes) -> Result<WrittenBlob> {
+        let mut writer = self.writer(key).await?;
+        writer.write(bytes).await?;
+        writer.finish().await
+    }
+
+    /// Reads a blob whole.
+    pub async fn read(&self, key: &str) -> Result<Bytes> {
+        let (path, key) = (self.local_path(key)?, key.to_owned());
+        blocking(move || Ok(std::fs::read(path).map_err(|e| Error::blob(&key, &e))?.into())).await
+    }
+
+    /// Reads `range` of a blob; [`Error::Blob`] when it is shorter.
+    pub async fn read_range(&self, key: &str, range: Range<u64>) -> Result<Bytes> {
+        let (path, key) = (self.local_path(key)?, key.to_owned());
+        blocking(move || {
+            let read = || {
+                let mut file = File::open(path)?;
+                file.seek(SeekFrom::Start(range.start))?;
+                let length = usize::try_from(range.end.saturating_sub(range.start)).map_err(std::io::Error::other)?;
+                let mut bytes = vec![0; length];
+                file.read_exact(&mut bytes)?;
+                Ok(bytes.into())
+            };
+            read().map_err(|e| Error::blob(&key, &e))
+        })
+        .await
+    }
+
+    /// Size in bytes; `None` when there is no such blob.
+    pub async fn size(&self, key: &str) -> Result<Option<u64>> {
+        let (path, key) = (self.local_path(key)?, key.to_owned());
+        blocking(move || match std::fs::metadata(path) {
+            Ok(meta) => Ok(Some(meta.len())),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::blob(&key, &e)),
+        })
+        .await
+    }
+
+    /// Removes a blob; one that is not there is fine.
+    pub async fn delete(&self, key: &str) -> Result<()> {
+        let (path, key, root) = (self.local_path(key)?, key.to_owned(), self.root.clone());
+        blocking(move || {
+            match std::fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::blob(&key, &e)),
+                _ => {}
+            }
+            // Folders that are empty now go too; one that is not empty refuses, which is what is wanted.
+            let above = path.ancestors().skip(1).take_while(|folder| *folder != &*root);
+            for folder in above {
+                if std::fs::remove_dir(folder).is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Keys of blobs that were written at least `age` ago, in order, those after `after`, at most `limit`.
+    pub async fn list_older_than(&self, age: Duration, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
+        let (root, after) = (self.root.clone(), after.map(str::to_owned));
+        blocking(move || {
+            let mut found = Vec::new();
+            walk(&root, "", &mut |key, meta| {
+                let written = meta.modified().ok().and_then(|at| at.elapsed().ok()).unwrap_or_default();
+                if written >= age && after.as_ref().is_none_or(|a| key > a.as_str()) {
+                    found.push(key.to_owned());
+                }
+            })
+            .map_err(|e| Error::blob(&root.display().to_string(), &e))?;
+            found.sort_unstable();
+            found.truncate(limit);
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Path of a blob, for a reader that needs one.
+    pub fn local_path(&self, key: &str) -> Result<PathBuf> {
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let ok = !key.is_empty() && key.split('/').all(|part| !part.is_empty() && part.chars().all(word));
+        if ok && !key.starts_with(UNFINISHED) {
+            return Ok(self.root.join(key));
+        }
+        Err(Error::Invalid(format!("{key:?} is no blob key")))
+    }
+}
+
+/// A blob being written. Dropped unfinished, it leaves nothing.
+#[derive(Debug)]
+pub struct BlobWriter {
+    key: String,
+    path: PathBuf,
+    part: Part,
+    /// `None` only after a write failed.
+    state: Option<Writing>,
+}
+
+#[derive(Debug)]
+struct Writing {
+    file: File,
+    hasher: blake3::Hasher,
+    bytes: u64,
+}
+
+/// The unfinished file; removed when dropped.
+#[derive(Debug)]
+struct Part(Option<PathBuf>);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if let Some(path) = self.0.take() {
+            let _ = std::fs::remove_file(path); // what stays is removed at the next start
+        }
+    }
+}
+
+impl BlobWriter {
+    /// Adds bytes. Pieces of 64 KB and more are best: each is one hop to a blocking thread.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        let Some(mut state) = self.state.take() else { return Err(self.failed()) };
+        let key = self.key.clone();
+        let state = blocking(move || {
+            state.file.write_all(&bytes).map_err(|e| Error::blob(&key, &e))?;
+            state.hasher.update(&bytes);
+            state.bytes += bytes.len() as u64;
+            Ok(state)
+        });
+        self.state = Some(state.await?);
+        Ok(())
+    }
+
+    /// Bytes written so far.
+    pub fn bytes(&self) -> u64 {
+        self.state.as_ref().map_or(0, |s| s.bytes)
+    }
+
+    /// Syncs the blob and puts it under its key.
+    pub async fn finish(mut self) -> Result<WrittenBlob> {
+        let Some(state) = self.state.take() else { return Err(self.failed()) };
+        let Self { key, path, mut part, .. } = self;
+        blocking(move || {
+            let finish = || {
+                state.file.sync_all()?;
+                if let (Some(from), Some(folder)) = (&part.0, path.parent()) {
+                    // A deletion beside us may take the folder away while it is still empty.
+                    let mut tries = 0..10;
+                    let place = || std::fs::create_dir_all(folder).and_then(|()| std::fs::rename(from, &path));
+                    while let Err(e) = place() {
+                        if e.kind() != std::io::ErrorKind::NotFound || tries.next().is_none() {
+                            return Err(e);
+                        }
+                    }
+                    // The new name is safe only when its folders are: each may have been made just now.
+                    for folder in folder.ancestors().take(3) {
+                        File::open(folder)?.sync_all()?;
+                    }
+                }
+                Ok(())
+            };
+            finish().map_err(|e: std::io::Error| Error::blob(&key, &e))?;
+            part.0 = None;
+            let hash = ContentHash::from_bytes(*state.hasher.finalize().as_bytes());
+            Ok(WrittenBlob { key, bytes: state.bytes, hash })
+        })
+        .await
+    }
+
+    fn failed(&self) -> Error {
+        Error::Blob { key: self.key.clone(), message: "an earlier write failed".to_owned() }
+    }
+}
+
+fn walk(folder: &Path, prefix: &str, each: &mut impl FnMut(&str, &std::fs::Metadata)) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // A blob that is removed while we walk is simply not there any more.
+        let Ok(meta) = entry.metadata() else { continue };
+        let key = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
+        if !meta.is_dir() {
+            each(&key, &meta);
+        } else if key != UNFINISHED {
+            match walk(&entry.path(), &key, each) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+fn random_name() -> String {
+    let bytes: [u8; 16] = rand::rng().random();
+    data_encoding::HEXLOWER.encode(&bytes)
+}
+
+/// Runs blocking work off the async threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|e| Err(Error::Backend(format!("a blocking task panicked: {e}"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_blob_is_whole_or_absent() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(dir.path()).unwrap();
+        let key = blobs.random_key("original");
+        let mut writer = blobs.writer(&key).await.unwrap();
+        writer.write(Bytes::from_static(b"hello ")).await.unwrap();
+        assert_eq!(blobs.size(&key).await.unwrap(), None);
+        writer.write(Bytes::from_static(b"world")).await.unwrap();
+        let written = writer.finish().await.unwrap();
+        assert_eq!((written.bytes, written.hash), (11, ContentHash::of(b"hello world")));
+        assert_eq!(blobs.read(&key).await.unwrap(), "hello world");
+        assert_eq!(blobs.read_range(&key, 6..11).await.unwrap(), "world");
+        assert!(blobs.read_range(&key, 6..12).await.is_err());
+        assert_eq!(blobs.list_older_than(Duration::ZERO, None, 10).await.unwrap(), [key.clone()]);
+        assert!(blobs.list_older_than(Duration::from_secs(60), None, 10).await.unwrap().is_empty());
+        blobs.delete(&key).await.unwrap();
+        blobs.delete(&key).await.unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "empty folders go with the last blob");
+    }
+
+    #[tokio::test]
+    async fn what_was_not_finished_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(dir.path()).unwrap();
+        let mut writer = blobs.writer("a/b").await.unwrap();
+        writer.write(Bytes::from_static(b"x")).await.unwrap();
+        drop(writer);
+        assert_eq!(std::fs::read_dir(dir.path().join(UNFINISHED)).unwrap().count(), 0);
+        std::fs::write(dir.path().join(UNFINISHED).join("left"), "by a kill").unwrap();
+        Blobs::open(dir.path()).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path().join(UNFINISHED)).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_key_cannot_leave_the_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(dir.path()).unwrap();
+        for bad in ["", "../x", "a//b", "/etc/passwd", "a/../b", "unfinished/x"] {
+            assert!(blobs.local_path(bad).is_err(), "{bad:?}");
+        }
+    }
+}
