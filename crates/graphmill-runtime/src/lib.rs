@@ -1,1 +1,17 @@
-//! skeleton
+#![doc = include_str!("../README.md")]
+
+pub mod context;
+pub mod cpu;
+pub mod handler;
+pub mod outcome;
+pub mod stage;
+mod supervise;
+mod watch;
+pub mod worker;
+
+pub use context::{JobContext, Services};
+pub use cpu::CpuPool;
+pub use handler::{JobHandler, Registry};
+pub use outcome::{Completed, Interruption};
+pub use stage::{Stage, StageRun, UnitDone};
+pub use worker::{Runtime, RuntimeConfig};

@@ -1,0 +1,140 @@
+//! One claimed job from start to end: runs the handler, hears the watch, writes how it ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use graphmill_core::ErrorCode;
+use graphmill_store::requests::{Ending, NewJobError};
+use rand::Rng;
+use tokio::sync::watch;
+
+use crate::watch::Stop;
+use crate::{Completed, Interruption, JobContext, JobHandler};
+
+/// How often log lines and progress are written.
+const FLUSH_EVERY: Duration = Duration::from_millis(200);
+/// How long an aborted handler is waited for: futures end at once, work on the CPU pool when it looks at its flag.
+const ABORT_GRACE: Duration = Duration::from_secs(1);
+/// First and longest pause before a failed job is tried again.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
+/// How the handler came to its end.
+enum End {
+    Handler(Result<Completed, Interruption>),
+    Stopped(Stop),
+}
+
+pub(crate) async fn supervise(
+    context: Arc<JobContext>,
+    handler: Arc<dyn JobHandler>,
+    mut stop: watch::Receiver<Option<Stop>>,
+) {
+    let mut task = tokio::spawn({
+        let (context, handler) = (context.clone(), handler.clone());
+        async move { handler.run(&context).await }
+    });
+    let mut tick = tokio::time::interval(FLUSH_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let end = loop {
+        tokio::select! {
+            joined = &mut task => break End::Handler(joined.unwrap_or_else(|error| {
+                Err(Interruption::retry(ErrorCode::Internal, format!("the handler panicked; this is a defect of graphmill: {error}")))
+            })),
+            why = stopped(&mut stop) => {
+                context.stopping.store(true, std::sync::atomic::Ordering::Relaxed);
+                task.abort();
+                let _ = tokio::time::timeout(ABORT_GRACE, &mut task).await;
+                break End::Stopped(why);
+            }
+            _ = tick.tick() => {
+                // A store that hangs must not keep a stop from being heard.
+                let mut hears = stop.clone();
+                tokio::select! {
+                    flushed = context.flush() => if let Err(error) = flushed {
+                        tracing::debug!(job.id = %context.fence().job, ?error, "progress could not be written");
+                    },
+                    _ = stopped(&mut hears) => {}
+                }
+            }
+        }
+    };
+    if let Some(ending) = ending(&context, end) {
+        write_ending(&context, ending, &mut stop).await;
+    }
+    handler.after(&context).await;
+}
+
+/// Waits for the watch to say stop.
+async fn stopped(stop: &mut watch::Receiver<Option<Stop>>) -> Stop {
+    match stop.wait_for(Option::is_some).await {
+        Ok(why) => why.clone().unwrap_or(Stop::Shutdown),
+        Err(_) => Stop::Shutdown, // the sender is gone: so is the runtime
+    }
+}
+
+/// What is written about the end; nothing when the job is no longer ours.
+fn ending(context: &JobContext, end: End) -> Option<Ending> {
+    let with_stage = |mut error: NewJobError| {
+        error.stage = error.stage.or_else(|| context.running_stage());
+        error
+    };
+    match end {
+        End::Handler(Ok(Completed { message, metadata })) => Some(Ending::Completed { message, metadata }),
+        End::Handler(Err(Interruption::Stopped)) | End::Stopped(Stop::Fenced) => None,
+        End::Handler(Err(Interruption::Snooze { after, code, reason })) => Some(Ending::Snooze { after, code, reason }),
+        End::Handler(Err(Interruption::Retry { after, error })) => {
+            Some(Ending::Retry { after: after.unwrap_or_else(|| backoff(context.job().failures)), error: with_stage(error) })
+        }
+        End::Handler(Err(Interruption::Fail { error })) => Some(Ending::Failed { error: with_stage(error) }),
+        End::Handler(Err(Interruption::Overtaken { message })) => Some(Ending::Overtaken { message }),
+        End::Stopped(Stop::Shutdown) => Some(Ending::Released),
+        End::Stopped(Stop::Stalled { unit, limit }) => Some(Ending::Retry {
+            after: backoff(context.job().failures),
+            error: with_stage(NewJobError {
+                code: ErrorCode::StageStalled,
+                message: format!("nothing was finished for {} s while working on {unit}", limit.as_secs()),
+                hint: Some("the stage was abandoned and is tried again; if it happens again, look at that part of the document".into()),
+                stage: None,
+                chunk_id: None,
+                page: None,
+            }),
+        }),
+    }
+}
+
+/// Doubles with each failure, with jitter, so that jobs that failed together do not come back together.
+fn backoff(failures: u32) -> Duration {
+    let doubled = BACKOFF.0.saturating_mul(1 << failures.min(16)).min(BACKOFF.1);
+    doubled.mul_f64(rand::rng().random_range(0.5..1.0))
+}
+
+/// Writes the ending until the store takes it: a job must not stay running because the disk was full for a moment. Given up when the claim is lost
+/// (somebody else writes the end then) or the process shuts down (the next start finds the job).
+async fn write_ending(context: &JobContext, ending: Ending, stop: &mut watch::Receiver<Option<Stop>>) {
+    let mut pause = Duration::from_millis(50);
+    let shutting_down = matches!(ending, Ending::Released);
+    loop {
+        let written = async {
+            context.flush_logs().await.ok();
+            context.store.end(context.fence(), ending.clone()).await
+        };
+        match written.await {
+            Ok(ended) => {
+                tracing::debug!(job.id = %context.fence().job, status = %ended.status, "job ended its claim");
+                for key in ended.unnamed_blobs {
+                    if let Err(error) = context.blobs().delete(&key).await {
+                        tracing::warn!(%key, %error, "an output could not be removed; the sweep will do it");
+                    }
+                }
+                return;
+            }
+            Err(graphmill_store::Error::Fenced(_) | graphmill_store::Error::NotFound(_)) => return,
+            Err(error) => tracing::warn!(job.id = %context.fence().job, %error, "the end of a job could not be written"),
+        }
+        let gone = async { if shutting_down { Stop::Shutdown } else { stopped(stop).await } };
+        tokio::select! {
+            _ = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(5)),
+            _ = gone => return,
+        }
+    }
+}
