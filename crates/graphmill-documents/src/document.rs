@@ -98,6 +98,15 @@ pub struct DocumentInfo {
 
 /// The receiver of what a parser finds, in document order.
 pub trait PageSink {
+    /// Learns how many pages are to come, before the first.
+    ///
+    /// # Errors
+    /// As for [`PageSink::page`].
+    fn opened(&mut self, page_count: u32) -> Result<(), crate::Error> {
+        let _ = page_count;
+        Ok(())
+    }
+
     /// Takes the next page.
     ///
     /// # Errors

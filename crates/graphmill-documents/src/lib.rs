@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod charset;
+pub mod child;
 pub mod chunk;
 mod document;
 mod error;

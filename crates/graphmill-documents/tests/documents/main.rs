@@ -1,0 +1,3 @@
+//! Tests of the crate from outside: real children, real files.
+
+mod pool;
