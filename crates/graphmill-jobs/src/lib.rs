@@ -1,1 +1,5 @@
-//! skeleton
+#![doc = include_str!("../README.md")]
+
+pub mod ingestion;
+mod interruption;
+pub mod maintenance;

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use graphmill_core::{ErrorCode, Fence};
-use graphmill_store::{Blobs, JobStore};
 use graphmill_store::records::{ClaimedJob, LogLevel};
 use graphmill_store::requests::{NewJobError, NewLog, Progress};
+use graphmill_store::{Blobs, JobStore};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
@@ -49,7 +49,12 @@ struct Latest {
 }
 
 impl JobContext {
-    pub(crate) fn new(store: Arc<dyn JobStore>, claimed: ClaimedJob, services: Services, stall_limit: Duration) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn JobStore>,
+        claimed: ClaimedJob,
+        services: Services,
+        stall_limit: Duration,
+    ) -> Self {
         Self {
             store,
             claimed,
@@ -93,7 +98,9 @@ impl JobContext {
         work: impl FnOnce(&AtomicBool) -> T + Send + 'static,
     ) -> Result<T, Interruption> {
         let done = self.cpu.run(work).await;
-        done.ok_or_else(|| Interruption::retry(ErrorCode::Internal, "a computation panicked; this is a defect of graphmill"))
+        done.ok_or_else(|| {
+            Interruption::retry(ErrorCode::Internal, "a computation panicked; this is a defect of graphmill")
+        })
     }
 
     /// Adds a log line; written with the next progress, at the latest when the job ends.

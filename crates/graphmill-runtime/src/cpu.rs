@@ -89,7 +89,15 @@ mod tests {
         let pool = CpuPool::new(1);
         let (block, blocked) = std::sync::mpsc::channel::<()>();
         let other = pool.clone();
-        let first = tokio::spawn(async move { other.run(move |_| blocked.recv().is_ok()).await });
+        let (begin, begun) = oneshot::channel();
+        let first = tokio::spawn(async move {
+            let work = move |_: &AtomicBool| {
+                begin.send(()).unwrap();
+                blocked.recv().is_ok()
+            };
+            other.run(work).await
+        });
+        begun.await.unwrap();
         let ran = Arc::new(AtomicBool::new(false));
         let seen = ran.clone();
         let second = pool.run(move |_| seen.store(true, Ordering::SeqCst));

@@ -2,11 +2,11 @@
 //! answers come out of order. Stages are barriers.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use graphmill_core::{ErrorCode, StageStatus};
 use graphmill_store::records::{BlobRole, StageCheckpoint};
 use graphmill_store::requests::Output;
@@ -83,11 +83,7 @@ impl<'a> StageRun<'a> {
         }
     }
 
-    async fn run_units<S: Stage>(
-        &self,
-        stage: &S,
-        checkpoint: &StageCheckpoint,
-    ) -> Result<S::Output, Interruption> {
+    async fn run_units<S: Stage>(&self, stage: &S, checkpoint: &StageCheckpoint) -> Result<S::Output, Interruption> {
         let context = self.context;
         context.alive(format!("planning of {}", S::NAME));
         let units: Vec<S::Unit> = match &checkpoint.plan {
@@ -130,18 +126,20 @@ impl<'a> StageRun<'a> {
         total: u64,
     ) -> Result<(), Interruption> {
         let context = self.context;
-        let stop = AtomicBool::new(false);
-        let pending = (0u32..).zip(units).filter(|(n, _)| !finished.contains(n));
-        let runs = pending.take_while(|_| !stop.load(Ordering::Relaxed)).map(|(number, unit)| async move {
-            graphmill_core::fault_point!(&format!("stage.{}.unit", S::NAME));
-            context.alive(format!("unit {number} of {}", S::NAME));
-            (number, unit, stage.run(context, unit).await)
-        });
+        let mut todo = (0u32..).take(units.len()).filter(|n| !finished.contains(n)).collect::<Vec<_>>().into_iter();
         let concurrency = stage.concurrency(context).max(1);
-        let mut results =
-            std::pin::pin!(futures::stream::iter(runs).buffer_unordered(concurrency).ready_chunks(concurrency));
+        let mut under_way = FuturesUnordered::new();
         let mut first_interruption = None;
-        while let Some(batch) = results.next().await {
+        loop {
+            while first_interruption.is_none() && under_way.len() < concurrency {
+                let Some(number) = todo.next() else { break };
+                under_way.push(run_unit(stage, context, number, &units[number as usize]));
+            }
+            let Some(first) = under_way.next().await else { break };
+            let mut batch = vec![first];
+            while let Some(Some(more)) = under_way.next().now_or_never() {
+                batch.push(more);
+            }
             let mut outputs = Vec::with_capacity(batch.len());
             for (number, unit, result) in batch {
                 match result {
@@ -152,7 +150,6 @@ impl<'a> StageRun<'a> {
                     }
                     Err(Interruption::Stopped) => return Err(Interruption::Stopped),
                     Err(interruption) => {
-                        stop.store(true, Ordering::Relaxed);
                         first_interruption.get_or_insert(interruption);
                     }
                 }
@@ -166,6 +163,17 @@ impl<'a> StageRun<'a> {
         }
         first_interruption.map_or(Ok(()), Err)
     }
+}
+
+async fn run_unit<'u, S: Stage>(
+    stage: &S,
+    context: &JobContext,
+    number: u32,
+    unit: &'u S::Unit,
+) -> (u32, &'u S::Unit, Result<UnitDone, Interruption>) {
+    graphmill_core::fault_point!(&format!("stage.{}.unit", S::NAME));
+    context.alive(format!("unit {number} of {}", S::NAME));
+    (number, unit, stage.run(context, unit).await)
 }
 
 fn part(done: u64, total: u64) -> f64 {

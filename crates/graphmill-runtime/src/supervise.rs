@@ -129,7 +129,9 @@ async fn write_ending(context: &JobContext, ending: Ending, stop: &mut watch::Re
                 return;
             }
             Err(graphmill_store::Error::Fenced(_) | graphmill_store::Error::NotFound(_)) => return,
-            Err(error) => tracing::warn!(job.id = %context.fence().job, %error, "the end of a job could not be written"),
+            Err(error) => {
+                tracing::warn!(job.id = %context.fence().job, %error, "the end of a job could not be written")
+            }
         }
         let gone = async { if shutting_down { Stop::Shutdown } else { stopped(stop).await } };
         tokio::select! {

@@ -92,7 +92,9 @@ impl Running {
 }
 
 /// Ends the watch thread when dropped.
-pub(crate) struct WatchGuard(#[allow(dead_code, reason = "dropping it closes the channel")] std::sync::mpsc::Sender<()>);
+pub(crate) struct WatchGuard(
+    #[allow(dead_code, reason = "dropping it closes the channel")] std::sync::mpsc::Sender<()>,
+);
 
 /// Starts the thread.
 pub(crate) fn start(
@@ -125,7 +127,13 @@ pub(crate) fn start(
     Ok(WatchGuard(guard))
 }
 
-async fn renew_one(store: &dyn JobStore, running: &RunningJobs, context: &JobContext, lease: Duration, every: Duration) {
+async fn renew_one(
+    store: &dyn JobStore,
+    running: &RunningJobs,
+    context: &JobContext,
+    lease: Duration,
+    every: Duration,
+) {
     // A store that hangs must not keep the other jobs from being watched: the next round asks again.
     match tokio::time::timeout(every, store.renew(context.fence(), lease)).await {
         Ok(Err(graphmill_store::Error::Fenced(_) | graphmill_store::Error::NotFound(_))) => {

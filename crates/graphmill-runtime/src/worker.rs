@@ -70,13 +70,18 @@ impl Runtime {
         let changes = store.changes();
         let lost = store.requeue_lost().await?;
         if lost.requeued + lost.failed > 0 {
-            tracing::info!(requeued = lost.requeued, failed = lost.failed, "jobs of a process that ended were taken up");
+            tracing::info!(
+                requeued = lost.requeued,
+                failed = lost.failed,
+                "jobs of a process that ended were taken up"
+            );
         }
         let running = Arc::new(RunningJobs::default());
         let guard = watch::start(store.clone(), running.clone(), config.lease, config.renew_every)
             .map_err(|e| graphmill_store::Error::Backend(format!("the lease thread cannot be started: {e}")))?;
         let stop = CancellationToken::new();
-        let worker = Worker { store, registry, services, config, running, wake: Arc::new(Notify::new()), used: Arc::default() };
+        let worker =
+            Worker { store, registry, services, config, running, wake: Arc::new(Notify::new()), used: Arc::default() };
         let main = tokio::spawn(worker.run(changes, stop.clone()));
         Ok(Self { stop, main, _watch: guard })
     }

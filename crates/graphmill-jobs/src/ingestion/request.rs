@@ -1,0 +1,230 @@
+//! How an upload, a re-ingestion or a retry of quarantined chunks becomes a job.
+
+use std::time::Duration;
+
+use graphmill_core::{CollectionId, ContentHash, DocumentId, JobStatus, JobType};
+use graphmill_documents::chunk::ChunkOptions;
+use graphmill_graph::records::{DocumentRecord, PublishedSeq};
+use graphmill_store::records::{BlobRole, JobDetail};
+use graphmill_store::requests::{DocumentTicket, NewJob, StagePlan, TicketKind};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// Failures of ours that are tried again before an ingestion fails.
+const MAX_ATTEMPTS: u32 = 5;
+
+/// Stages with their weight in the job's progress, from the cost that they have with offline models.
+const STAGES: &[(&str, u32)] =
+    &[("loading", 10), ("chunking", 5), ("embedding", 20), (super::EXTRACTION, 45), ("persistence", 20)];
+
+/// What a person can choose for an ingestion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IngestionOptions {
+    /// Whether the stage `entity_extraction` runs.
+    pub extract_entities: bool,
+    /// Characters of a chunk.
+    pub chunk_size: u64,
+    /// Characters that a chunk shares with the one before.
+    pub chunk_overlap: u64,
+    /// Run all stages even when nothing changed.
+    pub force: bool,
+}
+
+impl Default for IngestionOptions {
+    fn default() -> Self {
+        Self { extract_entities: true, chunk_size: 1000, chunk_overlap: 200, force: false }
+    }
+}
+
+impl IngestionOptions {
+    /// The chunker's settings, or a sentence about what is wrong with them.
+    pub fn chunking(&self) -> Result<ChunkOptions, graphmill_documents::Error> {
+        ChunkOptions::new(self.chunk_size, self.chunk_overlap)
+    }
+}
+
+/// An accepted file: its original is a blob that is safe on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// Where it goes.
+    pub collection: CollectionId,
+    /// File name or relative path: with the collection, what document it is.
+    pub source: String,
+    /// Name to show.
+    pub filename: String,
+    /// Media type by content.
+    pub mime_type: String,
+    /// Blob key of the file.
+    pub original: String,
+    /// Hash of the file.
+    pub content_hash: ContentHash,
+    /// Bytes of the file.
+    pub file_size: u64,
+    /// What was chosen.
+    pub options: IngestionOptions,
+    /// Higher goes first.
+    pub priority: i32,
+}
+
+/// What the ingestion handler is given: the parameters of the job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IngestionParams {
+    pub source: String,
+    pub filename: String,
+    pub mime_type: String,
+    pub original: String,
+    pub content_hash: ContentHash,
+    pub file_size: u64,
+    #[serde(flatten)]
+    pub options: IngestionOptions,
+}
+
+impl Upload {
+    /// The document that it is.
+    pub fn document(&self) -> DocumentId {
+        DocumentId::new(&self.collection, &self.source)
+    }
+
+    /// The job that ingests it.
+    pub fn into_job(self) -> NewJob {
+        new_job(self, TicketKind::Upload, Map::new())
+    }
+}
+
+/// The job that ingests the stored original of a published document again, with these options; `force` is implied: somebody asked for it.
+pub fn reingestion(document: &DocumentRecord, options: IngestionOptions, priority: i32) -> NewJob {
+    let p = &document.properties;
+    let upload = Upload {
+        collection: document.collection.clone(),
+        source: p.source.clone(),
+        filename: p.filename.clone(),
+        mime_type: p.mime_type.clone(),
+        original: p.original.clone(),
+        content_hash: p.content_hash,
+        file_size: p.file_size,
+        options: IngestionOptions { force: true, ..options },
+        priority,
+    };
+    new_job(upload, TicketKind::Reingestion, Map::new())
+}
+
+/// The options with which a published document was ingested.
+pub fn published_options(document: &DocumentRecord) -> IngestionOptions {
+    let settings = &document.properties.settings;
+    let default = IngestionOptions::default();
+    IngestionOptions {
+        extract_entities: settings.get("extract_entities").and_then(Value::as_bool).unwrap_or(default.extract_entities),
+        chunk_size: settings.get("chunk_size").and_then(Value::as_u64).unwrap_or(default.chunk_size),
+        chunk_overlap: settings.get("chunk_overlap").and_then(Value::as_u64).unwrap_or(default.chunk_overlap),
+        force: false,
+    }
+}
+
+/// The new job over the quarantined chunks of a completed one; `None` when it has none or did not complete. All other chunks come from the content
+/// cache and from the graph: nothing that was answered is asked again.
+pub fn retry_quarantined(job: &JobDetail, published: Option<PublishedSeq>) -> Option<NewJob> {
+    let quarantined = job.job.metadata.get("chunks_quarantined").and_then(Value::as_u64).unwrap_or(0);
+    if job.job.status != JobStatus::Completed || job.job.job_type != JobType::Ingestion || quarantined == 0 {
+        return None;
+    }
+    let params: IngestionParams = serde_json::from_value(Value::Object(job.params.clone())).ok()?;
+    let upload = Upload {
+        collection: job.job.collection.clone(),
+        source: params.source,
+        filename: params.filename,
+        mime_type: params.mime_type,
+        original: params.original,
+        content_hash: params.content_hash,
+        file_size: params.file_size,
+        options: IngestionOptions { force: true, ..params.options },
+        priority: job.job.priority,
+    };
+    let kind = TicketKind::RetryOf { original: job.job.seq?, published: published.map(|p| p.seq) };
+    let extra = Map::from_iter([("retry_of".to_owned(), json!(job.job.id))]);
+    Some(new_job(upload, kind, extra))
+}
+
+fn new_job(upload: Upload, kind: TicketKind, extra: Map<String, Value>) -> NewJob {
+    let document = upload.document();
+    let mut metadata = Map::from_iter([
+        ("filename".to_owned(), json!(upload.filename)),
+        ("document_id".to_owned(), json!(document)),
+        ("source".to_owned(), json!(upload.source)),
+        ("collection".to_owned(), json!(upload.collection)),
+        ("file_size".to_owned(), json!(upload.file_size)),
+    ]);
+    metadata.extend(extra);
+    let wanted = |name: &str| name != super::EXTRACTION || upload.options.extract_entities;
+    let stages = STAGES.iter().filter(|(name, _)| wanted(name));
+    let stages = stages.map(|&(name, weight)| StagePlan { name: name.to_owned(), weight }).collect();
+    let blobs = vec![(BlobRole::Original, upload.original.clone())];
+    let ticket = DocumentTicket { document, source: upload.source.clone(), kind };
+    let (collection, priority) = (upload.collection.clone(), upload.priority);
+    let params = IngestionParams {
+        source: upload.source,
+        filename: upload.filename,
+        mime_type: upload.mime_type,
+        original: upload.original,
+        content_hash: upload.content_hash,
+        file_size: upload.file_size,
+        options: upload.options,
+    };
+    let params = match serde_json::to_value(params) {
+        Ok(Value::Object(map)) => map,
+        _ => Map::new(), // a struct of plain fields is always an object
+    };
+    NewJob {
+        job_type: JobType::Ingestion,
+        collection,
+        params,
+        metadata,
+        message: "Waiting for a worker".to_owned(),
+        stages,
+        priority,
+        delay: Duration::ZERO,
+        max_attempts: MAX_ATTEMPTS,
+        document: Some(ticket),
+        exclusive_key: None,
+        dedupe_key: None,
+        blobs,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upload(options: IngestionOptions) -> Upload {
+        Upload {
+            collection: CollectionId::default(),
+            source: "wiki/pumps/readme.md".into(),
+            filename: "readme.md".into(),
+            mime_type: "text/markdown".into(),
+            original: "o/1".into(),
+            content_hash: ContentHash::of(b"x"),
+            file_size: 1,
+            options,
+            priority: 0,
+        }
+    }
+
+    #[test]
+    fn a_stage_that_was_not_asked_for_is_not_listed() {
+        let names = |o| upload(o).into_job().stages.into_iter().map(|s| s.name).collect::<Vec<_>>();
+        assert_eq!(
+            names(IngestionOptions::default()),
+            ["loading", "chunking", "embedding", "entity_extraction", "persistence"]
+        );
+        let without = IngestionOptions { extract_entities: false, ..IngestionOptions::default() };
+        assert_eq!(names(without), ["loading", "chunking", "embedding", "persistence"]);
+    }
+
+    #[test]
+    fn parameters_survive_the_store() {
+        let job = upload(IngestionOptions { force: true, ..IngestionOptions::default() }).into_job();
+        let params: IngestionParams = serde_json::from_value(Value::Object(job.params)).unwrap();
+        assert!(params.options.force);
+        assert_eq!(params.options.chunk_size, 1000);
+        assert_eq!(job.metadata["source"], "wiki/pumps/readme.md");
+    }
+}

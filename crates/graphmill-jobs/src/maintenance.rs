@@ -1,0 +1,87 @@
+//! What nobody waits for, or only for a moment: document deletions, the sweep of staged chunks, blobs that nothing names, old tombstones. Each task
+//! repeats until it is done, so that a kill in the middle costs nothing but time.
+
+mod deletes;
+mod leftovers;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use graphmill_graph::GraphStore;
+use graphmill_store::{Blobs, JobStore};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// How often each task looks by itself.
+#[derive(Debug, Clone)]
+pub struct MaintenanceConfig {
+    /// Pause after a document deletion failed, and the longest time until one that nobody nudged for is seen.
+    pub deletes_every: Duration,
+    /// Between two sweeps of staged chunks, unnamed blobs and tombstones.
+    pub leftovers_every: Duration,
+    /// Age from which a blob that nothing names, or a tombstone, goes.
+    pub keep: Duration,
+}
+
+impl Default for MaintenanceConfig {
+    fn default() -> Self {
+        Self {
+            deletes_every: Duration::from_secs(5),
+            leftovers_every: Duration::from_secs(600),
+            keep: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+/// The running tasks. Cheap to clone.
+#[derive(Clone)]
+pub struct Maintenance {
+    stores: Stores,
+    wake: Arc<Notify>,
+    stop: CancellationToken,
+    tasks: tokio_util::task::TaskTracker,
+}
+
+/// What the tasks work on.
+#[derive(Clone)]
+struct Stores {
+    jobs: Arc<dyn JobStore>,
+    graph: Arc<dyn GraphStore>,
+    blobs: Blobs,
+}
+
+impl Maintenance {
+    /// Starts the tasks; deletions that an earlier process left are carried out at once.
+    pub fn start(jobs: Arc<dyn JobStore>, graph: Arc<dyn GraphStore>, blobs: Blobs, config: MaintenanceConfig) -> Self {
+        let maintenance = Self {
+            stores: Stores { jobs, graph, blobs },
+            wake: Arc::new(Notify::new()),
+            stop: CancellationToken::new(),
+            tasks: tokio_util::task::TaskTracker::new(),
+        };
+        let stop = maintenance.stop.clone();
+        let run = deletes::run(maintenance.stores.clone(), maintenance.wake.clone(), config.deletes_every);
+        maintenance.tasks.spawn(async move { stop.run_until_cancelled(run).await });
+        let stop = maintenance.stop.clone();
+        let run = leftovers::run(maintenance.stores.clone(), config.leftovers_every, config.keep);
+        maintenance.tasks.spawn(async move { stop.run_until_cancelled(run).await });
+        maintenance
+    }
+
+    /// A document deletion was accepted: carry it out now.
+    pub fn nudge(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Deletes those of `keys` that neither a job nor a published document names. Answers the bytes that it freed.
+    pub async fn delete_blobs(&self, keys: Vec<String>) -> u64 {
+        leftovers::delete_unnamed(&self.stores, keys).await
+    }
+
+    /// Stops the tasks; what they were about is found again at the next start.
+    pub async fn shutdown(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}

@@ -1,0 +1,58 @@
+//! Carries out accepted document deletions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use graphmill_graph::records::RemoveOutcome;
+use graphmill_store::records::DocumentDelete;
+use tokio::sync::Notify;
+
+use super::Stores;
+
+/// Deletions looked at in one round.
+const BATCH: u32 = 100;
+
+pub(super) async fn run(stores: Stores, wake: Arc<Notify>, every: Duration) {
+    loop {
+        while let Ok(more) = round(&stores).await {
+            if !more {
+                break;
+            }
+        }
+        // A nudge that came during the round is kept by `Notify` as one permit: nothing is missed between the round and this line.
+        let _ = tokio::time::timeout(every, wake.notified()).await;
+    }
+}
+
+/// Carries out what is open; `true` when there may be more, an error when one of them has to wait.
+async fn round(stores: &Stores) -> Result<bool, ()> {
+    let open = stores.jobs.open_document_deletes(BATCH).await.map_err(|error| {
+        tracing::warn!(%error, "open document deletions could not be read");
+    })?;
+    let full = open.len() == BATCH as usize;
+    let mut failed = false;
+    for delete in open {
+        failed |= carry_out(stores, &delete).await.is_err();
+    }
+    if failed { Err(()) } else { Ok(full) }
+}
+
+async fn carry_out(stores: &Stores, delete: &DocumentDelete) -> Result<(), ()> {
+    let document = delete.document;
+    match stores.graph.remove(&delete.collection, document, delete.seq).await {
+        Ok(RemoveOutcome::Removed { existed }) => tracing::info!(%document, existed, "document deleted"),
+        Ok(RemoveOutcome::Overtaken { by }) => tracing::info!(%document, %by, "deletion overtaken by a later upload"),
+        Err(error) => {
+            tracing::warn!(%document, %error, "a document could not be deleted yet; it is tried again");
+            return Err(());
+        }
+    }
+    graphmill_core::fault_point!("document_delete.after_remove");
+    // What the cancelled jobs had staged.
+    if let Err(error) = stores.graph.sweep_document(document).await {
+        tracing::warn!(%document, %error, "staged chunks could not be swept; the periodic sweep will do it");
+    }
+    stores.jobs.finish_document_delete(delete).await.map_err(|error| {
+        tracing::warn!(%document, %error, "a carried out deletion could not be noted; it is carried out again");
+    })
+}

@@ -1,0 +1,93 @@
+//! Removes what a kill, a failed job or a vanished client left: staged chunks, blobs that nothing names, old tombstones.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use graphmill_core::DocumentId;
+
+use super::Stores;
+
+/// Rows looked at in one step.
+const BATCH: u32 = 500;
+
+pub(super) async fn run(stores: Stores, every: Duration, keep: Duration) {
+    loop {
+        if let Err(error) = sweep_staged(&stores).await {
+            tracing::warn!(%error, "staged chunks could not be swept");
+        }
+        if let Err(error) = sweep_blobs(&stores, keep).await {
+            tracing::warn!(%error, "unnamed blobs could not be swept");
+        }
+        if let Err(error) = forget_tombstones(&stores, keep).await {
+            tracing::warn!(%error, "old tombstones could not be forgotten");
+        }
+        tokio::time::sleep(every).await;
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Jobs(#[from] graphmill_store::Error),
+    #[error(transparent)]
+    Graph(#[from] graphmill_graph::Error),
+}
+
+/// Those of `documents` that no unended job can still need.
+async fn settled(stores: &Stores, documents: Vec<DocumentId>) -> Result<Vec<DocumentId>, Error> {
+    let unended: HashSet<DocumentId> = stores.jobs.unended_among(&documents).await?.into_iter().collect();
+    Ok(documents.into_iter().filter(|d| !unended.contains(d)).collect())
+}
+
+async fn sweep_staged(stores: &Stores) -> Result<(), Error> {
+    let documents = stores.graph.unplaced_documents(BATCH).await?;
+    for document in settled(stores, documents).await? {
+        let swept = stores.graph.sweep_document(document).await?;
+        tracing::info!(%document, swept, "staged chunks of an ended job were swept");
+    }
+    Ok(())
+}
+
+async fn forget_tombstones(stores: &Stores, keep: Duration) -> Result<(), Error> {
+    let documents = stores.graph.old_tombstones(keep, BATCH).await?;
+    let settled = settled(stores, documents).await?;
+    if !settled.is_empty() {
+        stores.graph.forget_tombstones(&settled).await?;
+    }
+    Ok(())
+}
+
+/// A blob may be a day old before the row that names it stands (a slow upload), so younger ones are left alone.
+async fn sweep_blobs(stores: &Stores, keep: Duration) -> Result<(), Error> {
+    let mut after = None;
+    loop {
+        let keys = stores.blobs.list_older_than(keep, after.as_deref(), BATCH as usize).await?;
+        let Some(last) = keys.last().cloned() else { return Ok(()) };
+        delete_unnamed(stores, keys).await;
+        after = Some(last);
+    }
+}
+
+/// Deletes those of `keys` that neither a job nor a published document names.
+pub(super) async fn delete_unnamed(stores: &Stores, keys: Vec<String>) -> u64 {
+    let unnamed = async {
+        let keys = stores.jobs.unnamed_among(&keys).await?;
+        Ok::<_, Error>(stores.graph.blobs_unnamed_among(&keys).await?)
+    };
+    let unnamed = match unnamed.await {
+        Ok(keys) => keys,
+        Err(error) => {
+            tracing::warn!(%error, "unnamed blobs could not be told from the others; the sweep will do it");
+            return 0;
+        }
+    };
+    let mut freed = 0;
+    for key in unnamed {
+        let size = stores.blobs.size(&key).await.ok().flatten().unwrap_or(0);
+        match stores.blobs.delete(&key).await {
+            Ok(()) => freed += size,
+            Err(error) => tracing::warn!(%key, %error, "a blob could not be removed; the sweep will do it"),
+        }
+    }
+    freed
+}
