@@ -229,7 +229,7 @@ impl BlobWriter {
                 Ok(())
             };
             finish().map_err(|e: std::io::Error| Error::blob(&key, &e))?;
-            part.0 = None;
+            drop(part.0.take());
             let hash = ContentHash::from_bytes(*state.hasher.finalize().as_bytes());
             Ok(WrittenBlob { key, bytes: state.bytes, hash })
         })

@@ -46,3 +46,32 @@ impl Error {
         }
     }
 }
+
+impl From<rusqlite::Error> for Error {
+    fn from(e: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode as Code;
+        // Growing the shared-memory file of the WAL reports a full disk as an I/O error of its own.
+        let shm_cannot_grow = e.sqlite_extended_error_code() == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
+        match e.sqlite_error_code() {
+            Some(Code::DiskFull) => Self::Full(e.to_string()),
+            _ if shm_cannot_grow => Self::Full(e.to_string()),
+            Some(Code::DatabaseCorrupt | Code::NotADatabase) => Self::Unusable(format!(
+                "the database file is damaged ({e}); stop the server, keep a copy of the file, then restore a backup or run \
+                 `sqlite3 FILE .recover` on it"
+            )),
+            _ => Self::Backend(e.to_string()),
+        }
+    }
+}
+
+impl Error {
+    /// A blob's I/O error; no room is [`Error::Full`].
+    pub(crate) fn blob(key: &str, e: &std::io::Error) -> Self {
+        if is_full(e) { Self::Full(e.to_string()) } else { Self::Blob { key: key.to_owned(), message: e.to_string() } }
+    }
+}
+
+/// Whether the system says that the disk or the quota is full.
+pub(crate) fn is_full(e: &std::io::Error) -> bool {
+    matches!(e.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}

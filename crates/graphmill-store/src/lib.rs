@@ -1,9 +1,18 @@
-//! skeleton of the crate; the trait is decided
-
+#![doc = include_str!("../README.md")]
+pub mod blobs;
+pub mod cache;
 mod error;
+pub mod folder;
 pub mod job_store;
 pub mod records;
 pub mod requests;
+pub mod space;
+pub mod sqlite;
 
+pub use blobs::{BlobWriter, Blobs, WrittenBlob};
+pub use cache::SqliteContentCache;
 pub use error::{Error, Result};
+pub use folder::{DataFolder, RunningServer, find_running};
 pub use job_store::JobStore;
+pub use space::{DiskGuard, DiskOptions, DiskState};
+pub use sqlite::{SqliteJobStore, SqliteOptions};

@@ -1,0 +1,200 @@
+//! What people ask for: a new job, a cancel, another try.
+
+use graphmill_core::{EventKind, JobId, JobStatus, Seq, StageStatus, Transition, next_state};
+use rusqlite::{OptionalExtension, params};
+use serde_json::Value;
+
+use super::documents::{next_ticket, obstacle_of_retry, refusal_of_ticket};
+use super::journal::JobsTx;
+use super::row::{Held, exactly_one, record_by_key, signed, text};
+use crate::records::{BlobRole, CancelOutcome, Enqueued, RetryOutcome};
+use crate::requests::NewJob;
+use crate::{Error, Result};
+
+/// Checks that need no look at the store.
+pub(crate) fn check(job: &NewJob) -> Result<()> {
+    if job.max_attempts == 0 {
+        return Err(Error::Invalid("max_attempts is 0; it must be at least 1".into()));
+    }
+    for (i, stage) in job.stages.iter().enumerate() {
+        if stage.name.is_empty() || job.stages[..i].iter().any(|other| other.name == stage.name) {
+            return Err(Error::Invalid(format!("stage {:?} has no name or stands twice", stage.name)));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn enqueue(tx: &mut JobsTx<'_>, job: &NewJob) -> Result<Enqueued> {
+    if let Some(existing) = pending_duplicate(tx, job)? {
+        return Ok(Enqueued::Existing(record_by_key(tx.conn, existing)?));
+    }
+    let mut known_source = false;
+    if let Some(ticket) = &job.document {
+        if let Some(by) = refusal_of_ticket(tx.conn, ticket)? {
+            return Ok(Enqueued::Overtaken { by });
+        }
+        known_source = tx
+            .conn
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE document = ?1)")?
+            .query_row([ticket.document.as_bytes()], |row| row.get(0))?;
+    }
+    let seq = job.document.as_ref().map(|_| next_ticket(tx.conn)).transpose()?;
+    let key = insert_job(tx, job, seq)?;
+    for (position, stage) in (0_u32..).zip(&job.stages) {
+        tx.conn
+            .prepare_cached("INSERT INTO stage (job, position, name, weight) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![key, position, stage.name, stage.weight])?;
+    }
+    for (role, blob) in &job.blobs {
+        name_blob(tx, key, *role, blob)?;
+    }
+    let record = record_by_key(tx.conn, key)?;
+    tx.changed(record.id, record.version, record.status, graphmill_core::Epoch(0));
+    Ok(Enqueued::New { job: record, known_source })
+}
+
+fn pending_duplicate(tx: &JobsTx<'_>, job: &NewJob) -> Result<Option<i64>> {
+    let Some(dedupe_key) = &job.dedupe_key else { return Ok(None) };
+    let mut statement = tx
+        .conn
+        .prepare_cached("SELECT key FROM job WHERE dedupe_key = ?1 AND status = 'pending' ORDER BY key LIMIT 1")?;
+    Ok(statement.query_row([dedupe_key], |row| row.get(0)).optional()?)
+}
+
+fn insert_job(tx: &mut JobsTx<'_>, job: &NewJob, seq: Option<Seq>) -> Result<i64> {
+    let now = tx.now();
+    let id = tx.state.ids.next(now);
+    let document = job.document.as_ref();
+    let mut statement = tx.conn.prepare_cached(
+        "INSERT INTO job (id, job_type, collection, status, queue, priority, created_at, run_at, max_attempts, document, seq, \
+         exclusive_key, dedupe_key, message, metadata, params) VALUES \
+         (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+    )?;
+    let key = statement.insert(params![
+        id.as_bytes(),
+        job.job_type.as_str(),
+        job.collection.as_str(),
+        if job.delay.is_zero() { "ready" } else { "later" },
+        job.priority,
+        now.as_millis(),
+        now.plus(job.delay).as_millis(),
+        job.max_attempts,
+        document.map(|ticket| *ticket.document.as_bytes()),
+        seq.map(|seq| signed(seq.0)),
+        job.exclusive_key,
+        job.dedupe_key,
+        job.message,
+        text(&job.metadata),
+        text(&job.params),
+    ])?;
+    let filename = job.metadata.get("filename").and_then(Value::as_str).unwrap_or_default();
+    let (source, document) =
+        document.map_or((String::new(), String::new()), |t| (t.source.clone(), t.document.to_string()));
+    let words = format!("{id}\n{filename}\n{source}\n{document}").to_lowercase();
+    tx.conn.prepare_cached("INSERT INTO job_text (job, words) VALUES (?1, ?2)")?.execute(params![key, words])?;
+    Ok(key)
+}
+
+/// Names a blob for a job; naming it again changes nothing.
+pub(crate) fn name_blob(tx: &JobsTx<'_>, key: i64, role: BlobRole, blob: &str) -> Result<()> {
+    let role = match role {
+        BlobRole::Original => "original",
+        BlobRole::PageText => "page_text",
+        BlobRole::Output => "output",
+    };
+    tx.conn
+        .prepare_cached("INSERT OR IGNORE INTO blob (job, role, blob) VALUES (?1, ?2, ?3)")?
+        .execute(params![key, role, blob])?;
+    Ok(())
+}
+
+pub(crate) fn cancel(tx: &mut JobsTx<'_>, job: JobId, message: &str) -> Result<CancelOutcome> {
+    let held = Held::find(tx.conn, job)?;
+    if held.status.is_ended() {
+        return Ok(CancelOutcome::AlreadyEnded(held.status));
+    }
+    if held.intent {
+        return Ok(CancelOutcome::Publishing);
+    }
+    let key = held.key;
+    cancel_held(tx, held, message, "cancelled")?;
+    Ok(CancelOutcome::Cancelled(record_by_key(tx.conn, key)?))
+}
+
+/// Ends an unended job as cancelled and raises its epoch, so that its worker can write nothing more.
+pub(crate) fn cancel_held(tx: &mut JobsTx<'_>, mut held: Held, message: &str, outcome: &str) -> Result<()> {
+    let status = next_state(held.status, Transition::Cancel)?;
+    let now = tx.now();
+    if held.status == JobStatus::Running {
+        tx.end_attempt(&held, outcome, now)?;
+    }
+    end_stage(tx, held.key, StageStatus::Cancelled)?;
+    tx.event(&mut held, &EventKind::Cancelled { message: message.to_owned() })?;
+    let changed = tx
+        .conn
+        .prepare_cached(
+            "UPDATE job SET status = ?1, queue = NULL, lease_until = NULL, epoch = epoch + 1, completed_at = ?2, message = ?3, \
+             version = ?4 WHERE key = ?5 AND status = ?6 AND epoch = ?7",
+        )?
+        .execute(params![
+            status.as_str(),
+            now.as_millis(),
+            message,
+            signed(held.version),
+            held.key,
+            held.status.as_str(),
+            held.epoch
+        ])?;
+    exactly_one(changed, held.id)?;
+    if held.status == JobStatus::Running || held.ready {
+        tx.unpark(held.exclusive_key.as_deref())?;
+    }
+    tx.changed(held.id, held.version, status, graphmill_core::Epoch(held.epoch().0 + 1));
+    Ok(())
+}
+
+/// The stage in which the job ended badly.
+pub(crate) fn end_stage(tx: &JobsTx<'_>, key: i64, status: StageStatus) -> Result<()> {
+    tx.conn
+        .prepare_cached("UPDATE stage SET status = ?1, since = NULL WHERE job = ?2 AND status = 'running'")?
+        .execute(params![status.as_str(), key])?;
+    Ok(())
+}
+
+pub(crate) fn retry(tx: &mut JobsTx<'_>, job: JobId, published: Option<Seq>) -> Result<RetryOutcome> {
+    let mut held = Held::find(tx.conn, job)?;
+    let Ok(status) = next_state(held.status, Transition::RetryByPerson) else {
+        return Ok(RetryOutcome::NotRetryable(held.status));
+    };
+    let mut seq = None;
+    if let (Some(document), Some(own)) = (held.document, held.seq) {
+        if let Some(by) = obstacle_of_retry(tx.conn, document, Seq(own.unsigned_abs()), published)? {
+            return Ok(RetryOutcome::Overtaken { by });
+        }
+        seq = Some(next_ticket(tx.conn)?);
+    }
+    let message = "Waiting to be tried again";
+    tx.conn
+        .prepare_cached("UPDATE stage SET status = 'running' WHERE job = ?1 AND status IN ('failed', 'cancelled')")?
+        .execute([held.key])?;
+    tx.state_event(&mut held, status, message)?;
+    let changed = tx
+        .conn
+        .prepare_cached(
+            "UPDATE job SET status = ?1, queue = 'ready', epoch = epoch + 1, completed_at = NULL, run_at = ?2, failures = 0, \
+             deaths = 0, intent = 0, seq = ?3, message = ?4, version = ?5 WHERE key = ?6 AND status = ?7 AND epoch = ?8",
+        )?
+        .execute(params![
+            status.as_str(),
+            tx.now().as_millis(),
+            seq.map(|seq| signed(seq.0)),
+            message,
+            signed(held.version),
+            held.key,
+            held.status.as_str(),
+            held.epoch
+        ])?;
+    exactly_one(changed, held.id)?;
+    tx.changed(held.id, held.version, status, graphmill_core::Epoch(held.epoch().0 + 1));
+    Ok(RetryOutcome::Requeued(record_by_key(tx.conn, held.key)?))
+}

@@ -1,0 +1,131 @@
+//! How a claim ends.
+
+use graphmill_core::{EventKind, Fence, JobStatus, Timestamp, Transition, next_state};
+use rusqlite::params;
+use serde_json::{Map, Value};
+
+use super::accept::cancel_held;
+use super::claim::fail;
+use super::housekeeping::{blobs_named_by, unnamed};
+use super::journal::JobsTx;
+use super::row::{Held, exactly_one, signed, text};
+use super::work::merged_metadata;
+use crate::Result;
+use crate::records::Ended;
+use crate::requests::{Ending, NewJobError};
+
+pub(crate) fn end(tx: &mut JobsTx<'_>, fence: Fence, ending: &Ending) -> Result<Ended> {
+    let mut held = Held::fenced(tx.conn, fence)?;
+    held.deaths = 0;
+    match ending {
+        Ending::Completed { message, metadata } => complete(tx, held, message, metadata),
+        Ending::Failed { error } => fail_for_good(tx, held, error),
+        Ending::Overtaken { message } => {
+            cancel_held(tx, held, message, "overtaken")?;
+            Ok(Ended { status: JobStatus::Cancelled, unnamed_blobs: Vec::new() })
+        }
+        Ending::Retry { after, error } => {
+            held.failures += 1;
+            if held.failures >= held.max_attempts {
+                return fail_for_good(tx, held, error);
+            }
+            tx.error_row(&held, error)?;
+            tx.event(
+                &mut held,
+                &EventKind::Error { error: error.message.clone(), code: error.code, will_retry: true },
+            )?;
+            let run_at = tx.now().plus(*after);
+            let message = format!("Trying again at {run_at}: {}", error.message);
+            give_back(tx, held, "retried", run_at, &message)
+        }
+        Ending::Snooze { after, reason, code: _ } => {
+            let run_at = tx.now().plus(*after);
+            give_back(tx, held, "snoozed", run_at, &format!("Waiting until {run_at}: {reason}"))
+        }
+        Ending::Released => {
+            let now = tx.now();
+            give_back(tx, held, "released", now, "Interrupted by a shutdown; waiting to go on")
+        }
+    }
+}
+
+fn complete(tx: &mut JobsTx<'_>, mut held: Held, message: &str, metadata: &Map<String, Value>) -> Result<Ended> {
+    let status = next_state(held.status, Transition::Complete)?;
+    let now = tx.now();
+    tx.end_attempt(&held, "completed", now)?;
+    tx.conn
+        .prepare_cached(
+            "UPDATE stage SET status = 'completed', progress = 1, since = NULL WHERE job = ?1 AND status = 'running'",
+        )?
+        .execute([held.key])?;
+    let metadata = merged_metadata(tx, held.key, metadata)?;
+    let stored = text(&metadata);
+    tx.event(&mut held, &EventKind::Completed { message: message.to_owned(), metadata })?;
+    let changed = tx
+        .conn
+        .prepare_cached(
+            "UPDATE job SET status = ?1, lease_until = NULL, progress = 1, completed_at = ?2, deaths = 0, message = ?3, metadata = ?4, \
+             version = ?5 WHERE key = ?6 AND status = ?7 AND epoch = ?8",
+        )?
+        .execute(params![
+            status.as_str(),
+            now.as_millis(),
+            message,
+            stored,
+            signed(held.version),
+            held.key,
+            held.status.as_str(),
+            held.epoch
+        ])?;
+    exactly_one(changed, held.id)?;
+    let outputs = blobs_named_by(tx.conn, held.key, true)?;
+    for sql in [
+        "DELETE FROM unit WHERE job = ?1",
+        "DELETE FROM stage_data WHERE job = ?1",
+        "DELETE FROM blob WHERE job = ?1 AND role = 'output'",
+    ] {
+        tx.conn.prepare_cached(sql)?.execute([held.key])?;
+    }
+    let unnamed_blobs = unnamed(tx.conn, outputs)?;
+    // The caller deletes them: no power cut may bring back a job that wants them.
+    tx.must_sync |= !unnamed_blobs.is_empty();
+    tx.unpark(held.exclusive_key.as_deref())?;
+    tx.changed(held.id, held.version, status, held.epoch());
+    Ok(Ended { status, unnamed_blobs })
+}
+
+fn fail_for_good(tx: &mut JobsTx<'_>, mut held: Held, error: &NewJobError) -> Result<Ended> {
+    let status = next_state(held.status, Transition::Fail)?;
+    let now = tx.now();
+    tx.end_attempt(&held, "failed", now)?;
+    fail(tx, &mut held, status, error)?;
+    Ok(Ended { status, unnamed_blobs: Vec::new() })
+}
+
+fn give_back(tx: &mut JobsTx<'_>, mut held: Held, outcome: &str, run_at: Timestamp, message: &str) -> Result<Ended> {
+    let status = next_state(held.status, Transition::Requeue)?;
+    let now = tx.now();
+    tx.end_attempt(&held, outcome, now)?;
+    tx.state_event(&mut held, status, message)?;
+    let changed = tx
+        .conn
+        .prepare_cached(
+            "UPDATE job SET status = ?1, queue = ?2, run_at = ?3, lease_until = NULL, failures = ?4, deaths = 0, message = ?5, \
+             version = ?6 WHERE key = ?7 AND status = ?8 AND epoch = ?9",
+        )?
+        .execute(params![
+            status.as_str(),
+            if run_at > now { "later" } else { "ready" },
+            run_at.as_millis(),
+            held.failures,
+            message,
+            signed(held.version),
+            held.key,
+            held.status.as_str(),
+            held.epoch
+        ])?;
+    exactly_one(changed, held.id)?;
+    tx.unpark(held.exclusive_key.as_deref())?;
+    tx.changed(held.id, held.version, status, held.epoch());
+    Ok(Ended { status, unnamed_blobs: Vec::new() })
+}

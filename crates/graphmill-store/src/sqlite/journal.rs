@@ -1,0 +1,155 @@
+//! What a change of a job leaves behind: its version, an event row, errors, attempts, and word to those who follow.
+
+use graphmill_core::{Clock, EventKind, JobId, JobStatus, Timestamp};
+use rusqlite::params;
+use tokio::sync::broadcast;
+
+use super::ids::JobIds;
+use super::row::{Held, signed};
+use super::writer::{Tx, WriterState};
+use crate::records::JobChange;
+use crate::requests::NewJobError;
+use crate::{Error, Result};
+
+/// Newest events and claims that a job keeps: a job that is snoozed for a week must not grow without end.
+const EVENTS_MAX: i64 = 10_000;
+const ATTEMPTS_MAX: i64 = 1_000;
+
+/// What the writer thread of the job store keeps between writes.
+pub(crate) struct JobsState {
+    pub(crate) clock: std::sync::Arc<dyn Clock>,
+    pub(crate) ids: JobIds,
+    /// Leases of an earlier owner are void but not yet looked at.
+    pub(crate) old_leases: bool,
+    /// Found when a claim looked at them; told by the next `requeue_lost`.
+    pub(crate) found_lost: crate::records::Lost,
+    pub(crate) changes: Vec<JobChange>,
+    pub(crate) followers: broadcast::Sender<JobChange>,
+}
+
+/// What a write that is undone takes back.
+pub(crate) struct JobsMark {
+    changes: usize,
+    old_leases: bool,
+    found_lost: crate::records::Lost,
+}
+
+impl WriterState for JobsState {
+    type Mark = JobsMark;
+
+    fn mark(&self) -> JobsMark {
+        JobsMark { changes: self.changes.len(), old_leases: self.old_leases, found_lost: self.found_lost }
+    }
+
+    fn undo(&mut self, mark: JobsMark) {
+        self.changes.truncate(mark.changes);
+        self.old_leases = mark.old_leases;
+        self.found_lost = mark.found_lost;
+    }
+
+    fn committed(&mut self) {
+        for change in self.changes.drain(..) {
+            // Nobody may follow at the moment.
+            let _ = self.followers.send(change);
+        }
+    }
+}
+
+pub(crate) type JobsTx<'w> = Tx<'w, JobsState>;
+
+impl JobsTx<'_> {
+    /// The store's time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.state.clock.now()
+    }
+
+    /// Tells followers after the commit. Once a write, with the last version.
+    pub(crate) fn changed(&mut self, job: JobId, version: u64, status: JobStatus, epoch: graphmill_core::Epoch) {
+        self.state.changes.push(JobChange { job, version, status, epoch, deleted: false });
+    }
+
+    /// Writes an event row at the job's next version and moves `held` there. The caller writes the version to the row.
+    pub(crate) fn event(&mut self, held: &mut Held, kind: &EventKind) -> Result<()> {
+        held.version += 1;
+        let json = serde_json::to_string(kind).map_err(|e| Error::Invalid(format!("event cannot be written: {e}")))?;
+        self.conn
+            .prepare_cached("INSERT INTO event (job, seq, at, kind) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![held.key, signed(held.version), self.now().as_millis(), json])?;
+        if held.version % 1_000 == 0 {
+            self.conn
+                .prepare_cached(
+                    "DELETE FROM event WHERE job = ?1 AND seq <= \
+                     (SELECT seq FROM event WHERE job = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)",
+                )?
+                .execute(params![held.key, EVENTS_MAX])?;
+        }
+        Ok(())
+    }
+
+    /// An event about a change of state that is no end.
+    pub(crate) fn state_event(&mut self, held: &mut Held, status: JobStatus, message: &str) -> Result<()> {
+        let kind = EventKind::Progress { progress: held.progress, message: message.to_owned(), status };
+        self.event(held, &kind)
+    }
+
+    /// Adds to the job's `errors`.
+    pub(crate) fn error_row(&mut self, held: &Held, error: &NewJobError) -> Result<()> {
+        self.conn
+            .prepare_cached(
+                "INSERT INTO job_error (job, number, attempt, at, code, message, hint, stage, chunk_id, page) VALUES \
+                 (?1, (SELECT coalesce(max(number), 0) + 1 FROM job_error WHERE job = ?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                held.key,
+                held.attempts,
+                self.now().as_millis(),
+                error.code.as_str(),
+                error.message,
+                error.hint,
+                error.stage,
+                error.chunk_id,
+                error.page
+            ])?;
+        Ok(())
+    }
+
+    /// Begins a claim.
+    pub(crate) fn begin_attempt(&mut self, key: i64, number: u32, worker: &str) -> Result<()> {
+        self.conn
+            .prepare_cached("INSERT INTO attempt (job, number, worker, started_at) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![key, number, worker, self.now().as_millis()])?;
+        if i64::from(number) > ATTEMPTS_MAX {
+            self.conn
+                .prepare_cached("DELETE FROM attempt WHERE job = ?1 AND number <= ?2")?
+                .execute(params![key, i64::from(number) - ATTEMPTS_MAX])?;
+        }
+        Ok(())
+    }
+
+    /// Ends a claim, and with it the present run of its stage, at `ended`.
+    pub(crate) fn end_attempt(&mut self, held: &Held, outcome: &str, ended: Timestamp) -> Result<()> {
+        self.conn
+            .prepare_cached(
+                "UPDATE attempt SET ended_at = max(?1, started_at), outcome = ?2 WHERE job = ?3 AND number = ?4 AND outcome = 'running'",
+            )?
+            .execute(params![ended.as_millis(), outcome, held.key, held.attempts])?;
+        self.conn
+            .prepare_cached(
+                "UPDATE stage SET ran_ms = ran_ms + max(0, ?1 - since), since = NULL WHERE job = ?2 AND since IS NOT NULL",
+            )?
+            .execute(params![ended.as_millis(), held.key])?;
+        Ok(())
+    }
+
+    /// A job with this exclusive key no longer runs or no longer waits in front: the best of those parked behind it is ready.
+    pub(crate) fn unpark(&mut self, exclusive_key: Option<&str>) -> Result<()> {
+        let Some(exclusive_key) = exclusive_key else { return Ok(()) };
+        self.conn
+            .prepare_cached(
+                "UPDATE job SET queue = 'ready' WHERE key = (SELECT key FROM job WHERE queue = 'parked' AND exclusive_key = ?1 \
+                 ORDER BY priority DESC, key LIMIT 1)",
+            )?
+            .execute([exclusive_key])?;
+        Ok(())
+    }
+}

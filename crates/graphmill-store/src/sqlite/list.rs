@@ -1,0 +1,227 @@
+//! Pages of the job list, newest first by (created_at, id).
+//!
+//! Ids rise with keys, so that (created_at, key) is the same order and every index has it at its end by itself. A filter becomes one or
+//! more ranges of an index (a cell is one collection, type and state); several ranges are merged in order. Pages are found in the
+//! index alone; whole rows are read for the jobs of the page only. Totals come from counters.
+
+use graphmill_core::{JobStatus, JobType};
+use rusqlite::types::Value as SqlValue;
+use rusqlite::{Connection, params_from_iter};
+
+use super::row::record_by_key;
+use crate::records::JobPage;
+use crate::requests::{JobFilter, PageStart};
+use crate::{Error, Result};
+
+/// Where counting by walking stops.
+const TOTAL_CAP: i64 = 10_000;
+
+/// A row's place in the order.
+type Place = (i64, i64);
+
+pub(crate) fn list(conn: &Connection, filter: &JobFilter, start: &PageStart, limit: u32) -> Result<JobPage> {
+    let cells = cells(conn, filter)?;
+    let counted: i64 = cells.iter().map(|cell| cell.jobs).sum();
+    let walked = filter.q.is_some() || filter.created_after.is_some() || filter.created_before.is_some();
+    let query = Query { ranges: ranges(filter, &cells), filter };
+    let (total, total_capped) = if walked {
+        let found = query.count(conn, TOTAL_CAP + 1)?;
+        (found.min(TOTAL_CAP), found > TOTAL_CAP)
+    } else {
+        (counted, false)
+    };
+    let limit = i64::from(limit);
+    // One more than asked says whether anything follows.
+    let mut places = match start {
+        PageStart::Cursor(cursor) => query.places(conn, Some(decode(cursor)?), 0, limit + 1, false)?,
+        PageStart::Offset(offset) => {
+            let offset = i64::try_from(*offset).unwrap_or(i64::MAX);
+            if !walked && offset > counted / 2 {
+                from_the_end(conn, &query, offset, limit, counted)?
+            } else {
+                query.places(conn, None, offset, limit + 1, false)?
+            }
+        }
+    };
+    let more = places.len() as i64 > limit;
+    places.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let jobs = places.iter().map(|(_, key)| record_by_key(conn, *key)).collect::<Result<Vec<_>>>()?;
+    let next_cursor = places.last().filter(|_| more).map(|place| encode(*place));
+    Ok(JobPage { jobs, total: total.unsigned_abs(), total_capped, next_cursor })
+}
+
+/// A deep page is nearer to the oldest job than to the newest: walk from there.
+fn from_the_end(conn: &Connection, query: &Query<'_>, offset: i64, limit: i64, counted: i64) -> Result<Vec<Place>> {
+    let take = (counted - offset).clamp(0, limit + 1);
+    if take == 0 {
+        return Ok(Vec::new());
+    }
+    let skip = counted - offset - take;
+    let mut places = query.places(conn, None, skip, take, true)?;
+    places.reverse();
+    Ok(places)
+}
+
+/// Jobs of one collection, type and state.
+struct Cell {
+    status: JobStatus,
+    job_type: JobType,
+    jobs: i64,
+}
+
+/// The cells that the filter shows, by type and state; empty ones are left out.
+fn cells(conn: &Connection, filter: &JobFilter) -> Result<Vec<Cell>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT coalesce(sum(n), 0) FROM job_count WHERE status = ?1 AND job_type = ?2 AND (?3 IS NULL OR collection = ?3)",
+    )?;
+    let collection = filter.collection.as_ref().map(|c| c.as_str());
+    let mut cells = Vec::new();
+    for &job_type in JobType::ALL.iter().filter(|t| filter.job_type.is_none_or(|wanted| wanted == **t)) {
+        for &status in JobStatus::ALL.iter().filter(|s| filter.status.is_none_or(|wanted| wanted == **s)) {
+            let jobs = statement
+                .query_row(rusqlite::params![status.as_str(), job_type.as_str(), collection], |row| row.get(0))?;
+            if jobs > 0 {
+                cells.push(Cell { status, job_type, jobs });
+            }
+        }
+    }
+    Ok(cells)
+}
+
+/// A range of an index: its name, and what its first columns equal.
+struct Range {
+    index: &'static str,
+    equal: Vec<(&'static str, String)>,
+}
+
+fn ranges(filter: &JobFilter, cells: &[Cell]) -> Vec<Range> {
+    if filter.collection.is_none() && filter.status.is_none() && filter.job_type.is_none() {
+        return vec![Range { index: "job_by_age", equal: Vec::new() }];
+    }
+    let range = |cell: &Cell| {
+        let mut equal =
+            vec![("job_type", cell.job_type.as_str().to_owned()), ("status", cell.status.as_str().to_owned())];
+        let index = match &filter.collection {
+            Some(collection) => {
+                equal.insert(0, ("collection", collection.as_str().to_owned()));
+                "job_by_collection"
+            }
+            None => "job_by_type",
+        };
+        Range { index, equal }
+    };
+    cells.iter().map(range).collect()
+}
+
+struct Query<'f> {
+    ranges: Vec<Range>,
+    filter: &'f JobFilter,
+}
+
+impl Query<'_> {
+    /// `SELECT created_at, key` of every range, and its parameters. With `below`, only rows after that place of the list.
+    fn select(&self, below: Option<Place>) -> (String, Vec<SqlValue>) {
+        let mut parts = Vec::new();
+        let mut values = Vec::new();
+        for range in &self.ranges {
+            let mut conditions: Vec<String> = Vec::new();
+            let mut condition = |sql: &str, value: SqlValue| {
+                conditions.push(sql.to_owned());
+                values.push(value);
+            };
+            for (column, value) in &range.equal {
+                condition(&format!("job.{column} = ?"), value.clone().into());
+            }
+            if let Some(after) = self.filter.created_after {
+                condition("job.created_at >= ?", after.as_millis().into());
+            }
+            if let Some(before) = self.filter.created_before {
+                condition("job.created_at < ?", before.as_millis().into());
+            }
+            if let Some((created_at, key)) = below {
+                condition("(job.created_at, job.key) < (?", created_at.into());
+                condition("?)", key.into());
+            }
+            if let Some(q) = &self.filter.q {
+                condition(
+                    "EXISTS (SELECT 1 FROM job_text WHERE job_text.job = job.key AND instr(job_text.words, ?) > 0)",
+                    q.to_lowercase().into(),
+                );
+            }
+            let mut sql = conditions.join(" AND ").replace(" AND ?)", ", ?)");
+            if sql.is_empty() {
+                sql.push('1');
+            }
+            parts.push(format!(
+                "SELECT job.created_at AS at, job.key AS key FROM job INDEXED BY {} WHERE {sql}",
+                range.index
+            ));
+        }
+        (parts.join(" UNION ALL "), values)
+    }
+
+    fn places(
+        &self,
+        conn: &Connection,
+        below: Option<Place>,
+        skip: i64,
+        take: i64,
+        oldest_first: bool,
+    ) -> Result<Vec<Place>> {
+        if self.ranges.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (select, mut values) = self.select(below);
+        let order = if oldest_first { "at, key" } else { "at DESC, key DESC" };
+        let sql = format!("{select} ORDER BY {order} LIMIT ? OFFSET ?");
+        values.extend([take.into(), skip.into()]);
+        let mut statement = conn.prepare_cached(&sql)?;
+        let rows = statement.query_map(params_from_iter(values), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn count(&self, conn: &Connection, cap: i64) -> Result<i64> {
+        if self.ranges.is_empty() {
+            return Ok(0);
+        }
+        let (select, mut values) = self.select(None);
+        values.push(cap.into());
+        let sql = format!("SELECT count(*) FROM ({select} LIMIT ?)");
+        Ok(conn.prepare_cached(&sql)?.query_row(params_from_iter(values), |row| row.get(0))?)
+    }
+}
+
+fn encode((created_at, key): Place) -> String {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&created_at.to_be_bytes());
+    bytes[8..].copy_from_slice(&key.to_be_bytes());
+    data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase()
+}
+
+fn decode(cursor: &str) -> Result<Place> {
+    let bytes = data_encoding::BASE32_NOPAD.decode(cursor.to_ascii_uppercase().as_bytes()).ok();
+    let bytes = bytes.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok()).ok_or_else(|| {
+        let shown: String = cursor.chars().take(80).collect();
+        Error::Invalid(format!(
+            "cursor {shown:?} is none of ours; use the one that a page's `Link` header gave, or leave it out"
+        ))
+    })?;
+    let number = |half: &[u8]| half.iter().fold(0_i64, |n, byte| (n << 8) | i64::from(*byte));
+    Ok((number(&bytes[..8]), number(&bytes[8..])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_survives_its_text_form() {
+        for place in [(0, 1), (1_705_336_220_123, 999_999), (-5, 7)] {
+            assert_eq!(decode(&encode(place)).unwrap(), place);
+        }
+        for bad in ["", "abc", "!", "aaaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+            let message = decode(bad).unwrap_err().to_string();
+            assert!(message.contains("cursor"), "{message}");
+        }
+    }
+}

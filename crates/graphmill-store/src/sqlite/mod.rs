@@ -1,0 +1,25 @@
+//! Jobs in one SQLite file. Writes go through one thread with group commit, lease renewals through another, reads through a small pool.
+//!
+//! The order of (created_at, key) is that of (created_at, id), since ids rise with keys (`ids.rs`).
+
+mod accept;
+mod claim;
+mod connection;
+mod documents;
+mod ending;
+mod housekeeping;
+mod ids;
+mod journal;
+mod lease;
+mod list;
+mod open;
+mod read;
+mod readers;
+mod row;
+mod store;
+mod work;
+pub(crate) mod writer;
+
+pub(crate) use connection::{Schema, open_writer, wal_path};
+pub use open::{SqliteJobStore, SqliteOptions};
+pub(crate) use readers::Readers;
