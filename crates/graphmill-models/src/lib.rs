@@ -3,6 +3,7 @@
 pub mod embedder;
 pub mod error;
 pub mod extractor;
+pub mod offline;
 pub mod settings;
 pub mod usage;
 
