@@ -43,7 +43,6 @@ pub(crate) async fn supervise(
             why = stopped(&mut stop) => {
                 context.stopping.store(true, std::sync::atomic::Ordering::Relaxed);
                 task.abort();
-                let _ = tokio::time::timeout(ABORT_GRACE, &mut task).await;
                 break End::Stopped(why);
             }
             _ = tick.tick() => {
@@ -60,6 +59,10 @@ pub(crate) async fn supervise(
     };
     if let Some(ending) = ending(&context, end) {
         write_ending(&context, ending, &mut stop).await;
+    }
+    // The store knows; the place is given back only when the work has really stopped, or is past being waited for.
+    if !task.is_finished() {
+        let _ = tokio::time::timeout(ABORT_GRACE, &mut task).await;
     }
     handler.after(&context).await;
 }
