@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 /// Result of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What a graph store can say other than the answer.
 #[derive(Debug, thiserror::Error)]

@@ -1,8 +1,14 @@
-//! skeleton of the crate; the trait is decided
+#![doc = include_str!("../README.md")]
 
+pub mod conformance;
+pub mod embedded;
 mod error;
+pub mod export;
+pub mod folds;
 pub mod graph_store;
 pub mod records;
+mod varint;
 
+pub use embedded::{EmbeddedGraph, EmbeddedOptions};
 pub use error::{Error, Result};
 pub use graph_store::GraphStore;

@@ -1,0 +1,56 @@
+//! The embedded backend: one SQLite file, one thread that writes, a pool of readers. Nothing but a folder is needed.
+
+mod check;
+mod collections;
+mod documents;
+mod entity_rows;
+mod export;
+mod facts_column;
+mod folding;
+mod fulltext;
+mod ids;
+mod layers;
+mod open;
+mod placements;
+mod publish;
+mod readers;
+mod relation_rows;
+mod remove;
+mod search;
+mod sql_error;
+mod staging;
+mod stats;
+mod store;
+mod vectors;
+mod writer;
+
+use std::sync::Arc;
+
+use graphmill_core::Clock;
+
+pub use open::EmbeddedOptions;
+use readers::Readers;
+use stats::LayerCounts;
+use writer::Writer;
+
+use crate::Result;
+
+/// A graph in one SQLite file. One process at a time may have it open (the lock of the data folder sees to that).
+pub struct EmbeddedGraph {
+    writer: Writer,
+    readers: Readers,
+    layer_counts: Arc<LayerCounts>,
+    clock: Arc<dyn Clock>,
+    path: std::path::PathBuf,
+}
+
+impl EmbeddedGraph {
+    /// Opens the graph, made if there is none; brings its schema up. [`crate::Error::Unusable`] says what to do about a file that is damaged,
+    /// another program's, or a newer version's.
+    pub fn open(options: EmbeddedOptions) -> Result<Self> {
+        let conn = open::open_writer(&options)?;
+        let (clock, path) = (Arc::clone(&options.clock), options.path.clone());
+        let writer = Writer::start(conn)?;
+        Ok(Self { writer, readers: Readers::new(options), layer_counts: Arc::default(), clock, path })
+    }
+}

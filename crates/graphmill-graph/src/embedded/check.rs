@@ -1,0 +1,308 @@
+//! `check`: counts everything anew from the facts of live chunks and compares. Memory is bounded: entities are taken in shares by their
+//! ids, a pass over the facts for each.
+
+use std::collections::{HashMap, HashSet};
+
+use graphmill_core::EntityId;
+use rusqlite::Connection;
+
+use super::facts_column::FactsView;
+use super::ids::{document_id, entity_id};
+use super::{entity_rows, fulltext, relation_rows};
+use crate::Result;
+use crate::folds::{EntityFold, RelationFold};
+use crate::records::Discrepancy;
+
+/// Entities and relations that are counted at the same time, about.
+const SHARE: i64 = 250_000;
+
+/// Findings, no more than were asked for.
+pub(super) struct Findings {
+    found: Vec<Discrepancy>,
+    limit: usize,
+}
+
+impl Findings {
+    fn add(&mut self, kind: &'static str, subject: impl ToString, detail: impl ToString) {
+        if !self.is_full() {
+            self.found.push(Discrepancy { kind, subject: subject.to_string(), detail: detail.to_string() });
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.found.len() >= self.limit
+    }
+}
+
+/// Checks a collection; the findings are sorted.
+pub(super) fn check(conn: &Connection, collection: i64, limit: usize) -> Result<Vec<Discrepancy>> {
+    let mut findings = Findings { found: Vec::new(), limit };
+    check_counters(conn, collection, &mut findings)?;
+    check_rows(conn, collection, &mut findings)?;
+    check_documents(conn, collection, &mut findings)?;
+    let folds: i64 =
+        conn.query_row("SELECT entities + relations FROM collection WHERE key = ?1", [collection], |row| row.get(0))?;
+    let shares = u64::try_from(folds / SHARE).unwrap_or(0) + 1;
+    for share in 0..shares {
+        if findings.is_full() {
+            break;
+        }
+        let counted = Counted::from_facts(conn, collection, &|id| share_of(id, shares) == share)?;
+        counted.compare(conn, collection, &|id| share_of(id, shares) == share, &mut findings)?;
+    }
+    findings.found.sort();
+    Ok(findings.found)
+}
+
+fn share_of(id: &EntityId, shares: u64) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&id.as_bytes()[..8]);
+    u64::from_be_bytes(first) % shares
+}
+
+/// Folds counted anew.
+#[derive(Default)]
+struct Counted {
+    entities: HashMap<EntityId, (EntityFold, HashSet<i64>, u64)>,
+    relations: HashMap<(EntityId, EntityId), RelationFold>,
+}
+
+type InShare<'a> = &'a dyn Fn(&EntityId) -> bool;
+
+impl Counted {
+    fn from_facts(conn: &Connection, collection: i64, wanted: InShare<'_>) -> Result<Self> {
+        let sql =
+            "SELECT c.facts, p.document FROM placement p CROSS JOIN chunk c ON c.key = p.chunk WHERE c.collection = ?1";
+        let mut statement = conn.prepare_cached(sql)?;
+        let mut rows = statement.query([collection])?;
+        let mut counted = Self::default();
+        while let Some(row) = rows.next()? {
+            let view = FactsView::read(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
+            counted.add(&view, row.get(1)?, wanted);
+        }
+        for (fold, documents, _) in counted.entities.values_mut() {
+            fold.documents = documents.len() as u64;
+        }
+        Ok(counted)
+    }
+
+    fn add(&mut self, view: &FactsView<'_>, document: i64, wanted: InShare<'_>) {
+        for id in view.entities.iter().filter(|id| wanted(id)) {
+            let entity = self.entities.entry(*id).or_default();
+            entity.1.insert(document);
+            entity.2 += 1;
+        }
+        for m in view.mentions.iter().filter(|m| wanted(&view.entities[m.entity])) {
+            let entity = self.entities.entry(view.entities[m.entity]).or_default();
+            entity.0.add_mention(m.spelling, m.entity_type, m.description, m.count());
+        }
+        for s in &view.statements {
+            let (source, target) = view.ends(s);
+            let ends = (view.entities[source], view.entities[target]);
+            if wanted(&ends.0) {
+                let relation = self.relations.entry(ends).or_default();
+                relation.add_statement(s.relation_type, s.description, s.strength_millionths);
+            }
+        }
+    }
+
+    fn compare(
+        mut self,
+        conn: &Connection,
+        collection: i64,
+        wanted: InShare<'_>,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let mut entities =
+            conn.prepare_cached("SELECT key, id, mentions, documents, fold FROM entity WHERE collection = ?1")?;
+        let mut relations = conn.prepare_cached(
+            "SELECT t.id, r.support, r.strength, r.fold FROM relation r CROSS JOIN entity t ON t.key = r.target \
+             WHERE r.source = ?1",
+        )?;
+        let mut linked = conn.prepare_cached("SELECT count(*) FROM contains WHERE entity = ?1")?;
+        let mut rows = entities.query([collection])?;
+        while let Some(row) = rows.next()? {
+            let (key, id): (i64, _) = (row.get(0)?, entity_id(row, 1)?);
+            if !wanted(&id) {
+                continue;
+            }
+            let stored = entity_rows::fold_from(row, 2)?;
+            let links: i64 = linked.query_row([key], |row| row.get(0))?;
+            self.compare_entity(id, &stored, links, findings);
+            let mut rows = relations.query([key])?;
+            while let Some(row) = rows.next()? {
+                self.compare_relation((id, entity_id(row, 0)?), &relation_rows::fold_from(row, 1)?, findings);
+            }
+        }
+        for id in self.entities.keys() {
+            findings.add("missing_entity", id, "live chunks mention it and it has no fold");
+        }
+        for (source, target) in self.relations.keys() {
+            findings.add("missing_relation", format!("{source} {target}"), "live chunks state it and it has no fold");
+        }
+        Ok(())
+    }
+
+    fn compare_entity(&mut self, id: EntityId, stored: &EntityFold, links: i64, findings: &mut Findings) {
+        match self.entities.remove(&id) {
+            None => findings.add("entity_fold", id, "no live chunk mentions it"),
+            Some((counted, _, chunks)) => {
+                if counted != *stored {
+                    findings.add("entity_fold", id, format!("stored {stored:?}, counted {counted:?}"));
+                }
+                if links.cast_unsigned() != chunks {
+                    findings.add("contains_entity", id, format!("{links} chunks are linked, {chunks} mention it"));
+                }
+            }
+        }
+    }
+
+    fn compare_relation(&mut self, ends: (EntityId, EntityId), stored: &RelationFold, findings: &mut Findings) {
+        let subject = || format!("{} {}", ends.0, ends.1);
+        match self.relations.remove(&ends) {
+            None => findings.add("relation_fold", subject(), "no live chunk states it"),
+            Some(counted) if counted != *stored => {
+                findings.add("relation_fold", subject(), format!("stored {stored:?}, counted {counted:?}"));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// Counters against what they count.
+const COUNTERS: &[(&str, &str)] = &[
+    ("documents", "SELECT count(*) FROM document WHERE collection = ?1 AND seq IS NOT NULL AND deleted = 0"),
+    ("chunks", "SELECT count(*) FROM placement p CROSS JOIN chunk c ON c.key = p.chunk WHERE c.collection = ?1"),
+    ("entities", "SELECT count(*) FROM entity WHERE collection = ?1"),
+    ("relations", "SELECT count(*) FROM entity e CROSS JOIN relation r ON r.source = e.key WHERE e.collection = ?1"),
+    (
+        "unplaced_chunks",
+        "SELECT count(*) FROM chunk c WHERE c.collection = ?1 AND NOT EXISTS (SELECT 1 FROM placement WHERE chunk = c.key)",
+    ),
+    (
+        "quarantined_chunks",
+        "SELECT count(*) FROM placement p CROSS JOIN chunk c ON c.key = p.chunk WHERE c.collection = ?1 AND c.flags <> 0",
+    ),
+    (
+        "quarantined_embedding",
+        "SELECT count(*) FROM placement p CROSS JOIN chunk c ON c.key = p.chunk \
+         WHERE c.collection = ?1 AND c.flags & 2 <> 0",
+    ),
+];
+
+fn check_counters(conn: &Connection, collection: i64, findings: &mut Findings) -> Result<()> {
+    let mut compare = |name: &str, stored: i64, counted: i64| {
+        if stored != counted {
+            findings.add("counter", name, format!("stored {stored}, counted {counted}"));
+        }
+    };
+    for (name, sql) in COUNTERS {
+        let column = format!("SELECT {name} FROM collection WHERE key = ?1");
+        let stored = conn.query_row(&column, [collection], |row| row.get(0))?;
+        compare(name, stored, conn.query_row(sql, [collection], |row| row.get(0))?);
+    }
+    let mut spaces = conn.prepare_cached(
+        "SELECT s.id, s.live_vectors, (SELECT count(*) FROM vector v CROSS JOIN placement p ON p.chunk = v.key - (s.id << 40) \
+         WHERE v.key >= s.id << 40 AND v.key < (s.id + 1) << 40) FROM space s WHERE s.collection = ?1",
+    )?;
+    let mut rows = spaces.query([collection])?;
+    while let Some(row) = rows.next()? {
+        compare(&format!("live_vectors of space {}", row.get::<_, i64>(0)?), row.get(1)?, row.get(2)?);
+    }
+    let chunks = conn.query_row("SELECT count(*) FROM chunk WHERE collection = ?1", [collection], |row| row.get(0))?;
+    compare("chunks in the full-text index", fulltext::indexed_chunks(conn, collection)?, chunks);
+    Ok(())
+}
+
+/// Rows that must not be, each with the columns kind-specific subject and detail.
+const WRONG_ROWS: &[(&str, &str)] = &[
+    (
+        "orphan_placement",
+        "SELECT 'chunk ' || p.chunk, 'placed in a document of the collection and not there' FROM document d \
+         CROSS JOIN placement p ON p.document = d.key WHERE d.collection = ?1 \
+         AND NOT EXISTS (SELECT 1 FROM chunk c WHERE c.key = p.chunk AND c.document = p.document)",
+    ),
+    (
+        "orphan_chunk",
+        "SELECT 'chunk ' || c.key, 'neither placed nor noted as unplaced' FROM chunk c WHERE c.collection = ?1 \
+         AND NOT EXISTS (SELECT 1 FROM placement p WHERE p.chunk = c.key) \
+         AND NOT EXISTS (SELECT 1 FROM unplaced u WHERE u.document = c.document AND u.chunk = c.key)",
+    ),
+    (
+        "orphan_chunk",
+        "SELECT 'chunk ' || u.chunk, 'noted as unplaced and placed, or not there' FROM document d \
+         CROSS JOIN unplaced u ON u.document = d.key WHERE d.collection = ?1 \
+         AND (EXISTS (SELECT 1 FROM placement p WHERE p.chunk = u.chunk) \
+              OR NOT EXISTS (SELECT 1 FROM chunk c WHERE c.key = u.chunk))",
+    ),
+    (
+        "contains_entity",
+        "SELECT 'entity ' || x.entity, 'a link to a chunk that is not placed' FROM entity e CROSS JOIN contains x \
+         ON x.entity = e.key WHERE e.collection = ?1 \
+         AND NOT EXISTS (SELECT 1 FROM placement p WHERE p.chunk = x.chunk AND p.document = x.document)",
+    ),
+    (
+        "description",
+        "SELECT 'entity ' || x.entity, 'a description of a chunk that is not placed' FROM entity e \
+         CROSS JOIN entity_text x ON x.entity = e.key WHERE e.collection = ?1 \
+         AND NOT EXISTS (SELECT 1 FROM placement p WHERE p.chunk = x.chunk)",
+    ),
+    (
+        "description",
+        "SELECT 'relation ' || x.source || ' ' || x.target, 'a description of a chunk that is not placed' FROM entity e \
+         CROSS JOIN relation_text x ON x.source = e.key WHERE e.collection = ?1 \
+         AND NOT EXISTS (SELECT 1 FROM placement p WHERE p.chunk = x.chunk)",
+    ),
+    (
+        "relation_fold",
+        "SELECT 'relation ' || r.source || ' ' || r.target, 'its target is not there' FROM entity e CROSS JOIN relation r \
+         ON r.source = e.key WHERE e.collection = ?1 AND NOT EXISTS (SELECT 1 FROM entity t WHERE t.key = r.target)",
+    ),
+];
+
+fn check_rows(conn: &Connection, collection: i64, findings: &mut Findings) -> Result<()> {
+    for (kind, sql) in WRONG_ROWS {
+        let mut statement = conn.prepare(sql)?;
+        let mut rows = statement.query([collection])?;
+        while let Some(row) = rows.next()? {
+            findings.add(kind, row.get::<_, String>(0)?, row.get::<_, String>(1)?);
+        }
+    }
+    Ok(())
+}
+
+/// Counts of each document, and the order of its chunks.
+fn check_documents(conn: &Connection, collection: i64, findings: &mut Findings) -> Result<()> {
+    let mut documents = conn.prepare(
+        "SELECT key, id, chunk_count, entity_count, relation_count FROM document WHERE collection = ?1 \
+         AND seq IS NOT NULL AND deleted = 0",
+    )?;
+    let mut chunks = conn.prepare(
+        "SELECT c.facts, p.chunk_index FROM placement p CROSS JOIN chunk c ON c.key = p.chunk WHERE p.document = ?1 \
+         ORDER BY p.chunk_index",
+    )?;
+    let mut rows = documents.query([collection])?;
+    while let Some(row) = rows.next()? {
+        let stored: (i64, i64, i64) = (row.get(2)?, row.get(3)?, row.get(4)?);
+        let (mut entities, mut relations, mut count) = (HashSet::new(), HashSet::new(), 0);
+        let mut placed = chunks.query([row.get::<_, i64>(0)?])?;
+        while let Some(chunk) = placed.next()? {
+            if chunk.get::<_, i64>(1)? != count {
+                findings.add("placement", document_id(row, 1)?, format!("no chunk stands at index {count}"));
+                break;
+            }
+            count += 1;
+            let view = FactsView::read(chunk.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
+            relations.extend(
+                view.statements.iter().map(|s| view.ends(s)).map(|(s, t)| (view.entities[s], view.entities[t])),
+            );
+            entities.extend(view.entities);
+        }
+        let counted = (count, entities.len() as i64, relations.len() as i64);
+        if stored != counted {
+            let detail = format!("chunks, entities and relations: stored {stored:?}, counted {counted:?}");
+            findings.add("document_counts", document_id(row, 1)?, detail);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,297 @@
+//! [`GraphStore`] of the embedded graph: which connection does what, and how safe it is when the caller is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use graphmill_core::{ChunkId, CollectionId, DocumentId, EntityId, Seq};
+use serde_json::{Map, Value};
+
+use super::collections::collection_key;
+use super::readers::in_snapshot;
+use super::writer::{CommitPoints, Safety};
+use super::{
+    EmbeddedGraph, check, collections, documents, export, fulltext, layers, publish, remove, search, staging, stats,
+    vectors,
+};
+use crate::records::{
+    ChunkRecord, CommunityRow, Discrepancy, DocumentRecord, GraphStats, Layer, LayerRun, LayerState, Neighbourhood,
+    ProjectionRow, Publication, PublishOutcome, PublishedSeq, RemoveOutcome, SearchFilter, SearchHit, SimilarityRow,
+    Space, SpaceId, StagedChunk, Touch, TouchOutcome,
+};
+use crate::{Error, GraphStore, Result};
+
+/// Pages of the projection that may wait for a slow reader.
+const PAGES_AHEAD: usize = 2;
+
+const PUBLISH: CommitPoints = Some(("publish.before_commit", "publish.after_commit"));
+const STAGE: CommitPoints = Some(("stage.before_commit", "stage.after_commit"));
+const REMOVE: CommitPoints = Some(("remove.before_commit", "remove.after_commit"));
+const SWEEP: CommitPoints = Some(("sweep.before_commit", "sweep.after_commit"));
+
+#[async_trait]
+impl GraphStore for EmbeddedGraph {
+    async fn bind(&self, job_store: [u8; 16]) -> Result<()> {
+        self.writer.write(Safety::Disk, None, move |conn| collections::bind(conn, job_store)).await
+    }
+
+    async fn highest_seq(&self) -> Result<Seq> {
+        self.readers.read(collections::highest_seq).await
+    }
+
+    async fn ensure_collection(&self, collection: &CollectionId) -> Result<()> {
+        let collection = collection.clone();
+        self.writer
+            .write(Safety::Disk, None, move |conn| collections::ensure_collection(conn, &collection).map(drop))
+            .await
+    }
+
+    async fn ensure_space(&self, collection: &CollectionId, model: &str, dimension: u32) -> Result<Space> {
+        let (collection, model) = (collection.clone(), model.to_owned());
+        self.writer
+            .write(Safety::Disk, None, move |conn| vectors::ensure_space(conn, &collection, &model, dimension))
+            .await
+    }
+
+    async fn spaces(&self, collection: &CollectionId) -> Result<Vec<Space>> {
+        self.read_collection(collection, vectors::spaces_of).await
+    }
+
+    async fn space_delta(
+        &self,
+        collection: &CollectionId,
+        space: SpaceId,
+        after: Option<ChunkId>,
+        limit: u32,
+    ) -> Result<Vec<(ChunkId, String)>> {
+        self.read_collection(collection, move |conn, key| vectors::space_delta(conn, key, space, after, limit)).await
+    }
+
+    async fn activate_space(&self, run: &LayerRun, space: SpaceId) -> Result<bool> {
+        let run = run.clone();
+        self.writer.write(Safety::Disk, None, move |conn| layers::activate_space(conn, &run, space)).await
+    }
+
+    async fn put_vectors(&self, run: &LayerRun, space: SpaceId, rows: Vec<(ChunkId, Vec<f32>)>) -> Result<()> {
+        let mut columns = Vec::with_capacity(rows.len());
+        for (chunk, vector) in rows {
+            columns.push((chunk, vectors::to_column(space, &vector)?));
+        }
+        let run = run.clone();
+        self.writer.write(Safety::Process, None, move |conn| layers::put_vectors(conn, &run, space, &columns)).await
+    }
+
+    async fn stage(&self, collection: &CollectionId, document: DocumentId, chunks: Vec<StagedChunk>) -> Result<()> {
+        let name = collection.clone();
+        let encoded = tokio::task::spawn_blocking(move || staging::encode(&name, chunks)).await;
+        for batch in encoded.map_err(|e| Error::Backend(format!("chunks could not be encoded: {e}")))?? {
+            let collection = collection.clone();
+            self.writer
+                .write(Safety::Process, STAGE, move |conn| staging::stage(conn, &collection, document, &batch))
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, publication: &Publication) -> Result<PublishOutcome> {
+        let (publication, now) = (publication.clone(), self.clock.now());
+        self.writer.write(Safety::Disk, PUBLISH, move |conn| publish::publish(conn, &publication, now)).await
+    }
+
+    async fn touch(&self, touch: &Touch) -> Result<TouchOutcome> {
+        let (touch, now) = (touch.clone(), self.clock.now());
+        self.writer.write(Safety::Disk, None, move |conn| publish::touch(conn, &touch, now)).await
+    }
+
+    async fn remove(&self, collection: &CollectionId, document: DocumentId, seq: Seq) -> Result<RemoveOutcome> {
+        let (collection, now) = (collection.clone(), self.clock.now());
+        self.writer.write(Safety::Disk, REMOVE, move |conn| remove::remove(conn, &collection, document, seq, now)).await
+    }
+
+    async fn sweep_document(&self, document: DocumentId) -> Result<u64> {
+        let mut swept = 0;
+        loop {
+            let batch = move |conn: &rusqlite::Connection| remove::sweep_batch(conn, document);
+            let (count, done) = self.writer.write(Safety::Process, SWEEP, batch).await?;
+            swept += count;
+            if done {
+                return Ok(swept);
+            }
+        }
+    }
+
+    async fn unplaced_documents(&self, limit: u32) -> Result<Vec<DocumentId>> {
+        self.readers.read(move |conn| remove::unplaced_documents(conn, limit)).await
+    }
+
+    async fn old_tombstones(&self, older_than: Duration, limit: u32) -> Result<Vec<DocumentId>> {
+        let now = self.clock.now();
+        self.readers.read(move |conn| remove::old_tombstones(conn, older_than, limit, now)).await
+    }
+
+    async fn forget_tombstones(&self, documents: &[DocumentId]) -> Result<()> {
+        let documents = documents.to_vec();
+        self.writer.write(Safety::Process, None, move |conn| remove::forget_tombstones(conn, &documents)).await
+    }
+
+    async fn document(&self, document: DocumentId) -> Result<Option<DocumentRecord>> {
+        self.readers.read(move |conn| documents::document(conn, document)).await
+    }
+
+    async fn published_seq(&self, document: DocumentId) -> Result<Option<PublishedSeq>> {
+        self.readers.read(move |conn| documents::published_seq(conn, document)).await
+    }
+
+    async fn documents(
+        &self,
+        collection: Option<&CollectionId>,
+        offset: u64,
+        limit: u32,
+    ) -> Result<(Vec<DocumentRecord>, u64)> {
+        let collection = collection.cloned();
+        self.readers.read(move |conn| documents::documents(conn, collection.as_ref(), offset, limit)).await
+    }
+
+    async fn chunks(&self, document: DocumentId, from: u32, limit: u32) -> Result<Vec<ChunkRecord>> {
+        self.readers.read(move |conn| documents::chunks(conn, document, from, limit)).await
+    }
+
+    async fn blobs_unnamed_among(&self, keys: &[String]) -> Result<Vec<String>> {
+        let keys = keys.to_vec();
+        self.readers.read(move |conn| documents::blobs_unnamed_among(conn, keys)).await
+    }
+
+    async fn stats(&self, collection: Option<&CollectionId>) -> Result<GraphStats> {
+        let (collection, counts) = (collection.cloned(), Arc::clone(&self.layer_counts));
+        self.readers.read(move |conn| stats::stats(conn, collection.as_ref(), &counts)).await
+    }
+
+    async fn export(&self, collection: &CollectionId) -> Result<BoxStream<'static, Result<Bytes>>> {
+        let (conn, path, collection) = (self.readers.own()?, self.path.clone(), collection.clone());
+        let ended = |e| Error::Backend(format!("the export did not end: {e}"));
+        let spool = tokio::task::spawn_blocking(move || {
+            in_snapshot(&conn, |conn| export::write_spool(conn, &path, &collection))
+        });
+        let spool = spool.await.map_err(ended)??;
+        Ok(stream::try_unfold(spool, move |mut spool| async move {
+            let read = tokio::task::spawn_blocking(move || export::next_piece(&mut spool).map(|piece| (piece, spool)));
+            let (piece, spool) = read.await.map_err(ended)??;
+            Ok(piece.map(|piece| (piece, spool)))
+        })
+        .boxed())
+    }
+
+    async fn fulltext(
+        &self,
+        collection: &CollectionId,
+        query: &str,
+        limit: u32,
+        filter: &SearchFilter,
+    ) -> Result<Vec<SearchHit>> {
+        let (query, filter) = (query.to_owned(), filter.clone());
+        self.read_collection(collection, move |conn, key| fulltext::search(conn, key, &query, limit, &filter)).await
+    }
+
+    async fn nearest(
+        &self,
+        collection: &CollectionId,
+        space: SpaceId,
+        query: &[f32],
+        limit: u32,
+        filter: &SearchFilter,
+    ) -> Result<Vec<SearchHit>> {
+        let (query, filter) = (query.to_vec(), filter.clone());
+        let limit = limit as usize;
+        self.read_collection(collection, move |conn, key| search::nearest(conn, key, space, &query, limit, &filter))
+            .await
+    }
+
+    async fn expand(
+        &self,
+        collection: &CollectionId,
+        ids: &[EntityId],
+        hops: u32,
+        limit: u32,
+    ) -> Result<Neighbourhood> {
+        let ids = ids.to_vec();
+        self.read_collection(collection, move |conn, key| search::expand(conn, key, &ids, hops, limit as usize)).await
+    }
+
+    async fn projection(&self, collection: &CollectionId) -> Result<BoxStream<'static, Result<Vec<ProjectionRow>>>> {
+        let (conn, collection) = (self.readers.own()?, collection.clone());
+        let (pages, listener) = tokio::sync::mpsc::channel(PAGES_AHEAD);
+        tokio::task::spawn_blocking(move || {
+            let read = in_snapshot(&conn, |conn| match collection_key(conn, &collection)? {
+                Some(key) => search::project(conn, key, |page| pages.blocking_send(Ok(page)).is_ok()),
+                None => Ok(()),
+            });
+            if let Err(e) = read {
+                // Nobody listens any more when this fails.
+                let _ = pages.blocking_send(Err(e));
+            }
+        });
+        Ok(stream::unfold(listener, |mut listener| async move { listener.recv().await.map(|page| (page, listener)) })
+            .boxed())
+    }
+
+    async fn begin_run(&self, collection: &CollectionId, layer: Layer, full: bool) -> Result<LayerRun> {
+        let mut run = LayerRun { collection: collection.clone(), layer, number: 0, full };
+        let begun = run.clone();
+        run.number = self.writer.write(Safety::Disk, None, move |conn| layers::begin_run(conn, &begun)).await?;
+        self.sweep_generations(&run).await?;
+        Ok(run)
+    }
+
+    async fn put_similarities(&self, run: &LayerRun, rows: Vec<SimilarityRow>) -> Result<()> {
+        let run = run.clone();
+        self.writer.write(Safety::Process, None, move |conn| layers::put_similarities(conn, &run, &rows)).await
+    }
+
+    async fn put_communities(&self, run: &LayerRun, rows: Vec<CommunityRow>) -> Result<()> {
+        let run = run.clone();
+        self.writer.write(Safety::Process, None, move |conn| layers::put_communities(conn, &run, &rows)).await
+    }
+
+    async fn finish_run(&self, run: &LayerRun, stands_at: u64, parameters: Map<String, Value>) -> Result<()> {
+        let ended = run.clone();
+        self.writer.write(Safety::Disk, None, move |conn| layers::finish(conn, &ended, stands_at, &parameters)).await?;
+        self.sweep_generations(run).await
+    }
+
+    async fn layer(&self, collection: &CollectionId, layer: Layer) -> Result<LayerState> {
+        self.read_collection(collection, move |conn, key| layers::state(layers::row(conn, key, layer)?)).await
+    }
+
+    async fn check(&self, collection: &CollectionId, limit: u32) -> Result<Vec<Discrepancy>> {
+        self.read_collection(collection, move |conn, key| check::check(conn, key, limit as usize)).await
+    }
+}
+
+impl EmbeddedGraph {
+    /// Reads a collection; one that does not exist is empty.
+    async fn read_collection<T, F>(&self, collection: &CollectionId, read: F) -> Result<T>
+    where
+        T: Default + Send + 'static,
+        F: FnOnce(&rusqlite::Connection, i64) -> Result<T> + Send + 'static,
+    {
+        let collection = collection.clone();
+        let read = move |conn: &rusqlite::Connection| match collection_key(conn, &collection)? {
+            Some(key) => read(conn, key),
+            None => Ok(T::default()),
+        };
+        self.readers.read(read).await
+    }
+
+    async fn sweep_generations(&self, run: &LayerRun) -> Result<()> {
+        loop {
+            let of = run.clone();
+            let sweep = move |conn: &rusqlite::Connection| layers::sweep_generations(conn, &of);
+            if self.writer.write(Safety::Process, None, sweep).await? {
+                return Ok(());
+            }
+        }
+    }
+}
