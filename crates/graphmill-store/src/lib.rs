@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 pub mod blobs;
 pub mod cache;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 pub mod folder;
 pub mod job_store;

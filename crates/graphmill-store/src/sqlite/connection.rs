@@ -66,6 +66,8 @@ fn prepare(conn: &Connection, path: &Path, schema: &Schema) -> Result<()> {
     conn.pragma_update(None, "journal_size_limit", WAL_PAGES * 4096).map_err(say)?;
     conn.pragma_update(None, "cache_size", -16_384).map_err(say)?;
     conn.pragma_update(None, "trusted_schema", false).map_err(say)?;
+    // What a savepoint would undo is kept in memory (it is one write's worth): in a file it took 40 % of the writer's time.
+    conn.pragma_update(None, "temp_store", "MEMORY").map_err(say)?;
     let version: i32 = conn.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(say)?;
     let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(say)?;
     match version {

@@ -1,0 +1,134 @@
+//! Which job is taken next.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use graphmill_core::{JobStatus, JobType};
+
+use super::Fixture;
+use super::builders::{claim, claim_one, collection, completed, enqueue, job, request, snoozed};
+use super::state::status;
+use crate::records::{CancelOutcome, Enqueued};
+use crate::requests::{ClaimRequest, Ending, NewJob};
+
+/// Priority decides; among equals the one that was accepted first.
+pub async fn higher_priority_first_then_age(f: &mut dyn Fixture) {
+    let (store, clock) = (f.store(), f.clock());
+    let mut ids = BTreeMap::new();
+    for (name, priority) in [("low", -5), ("first", 0), ("second", 0), ("high", 9)] {
+        ids.insert(name, enqueue(&*store, NewJob { priority, ..job() }).await.id);
+        clock.advance(Duration::from_millis(1));
+    }
+    let mut order = Vec::new();
+    for _ in 0..4 {
+        order.push(claim_one(&*store).await.fence.job);
+    }
+    assert_eq!(order, ["high", "first", "second", "low"].map(|name| ids[name]));
+}
+
+/// A collection with a long queue does not hold up the others; what it runs already counts.
+pub async fn collections_share_fairly(f: &mut dyn Fixture) {
+    let store = f.store();
+    for (name, jobs) in [("big", 20), ("small", 2), ("tiny", 1)] {
+        for _ in 0..jobs {
+            enqueue(&*store, NewJob { collection: collection(name), ..job() }).await;
+        }
+    }
+    let by_collection = |claimed: &[crate::records::ClaimedJob]| {
+        let mut counts = BTreeMap::new();
+        for job in claimed {
+            *counts.entry(job.job.collection.to_string()).or_insert(0) += 1;
+        }
+        counts
+    };
+    let first = claim(&*store, 4).await;
+    assert_eq!(by_collection(&first), BTreeMap::from([("big".into(), 2), ("small".into(), 1), ("tiny".into(), 1)]));
+    enqueue(&*store, NewJob { collection: collection("late"), ..job() }).await;
+    let next = claim(&*store, 2).await;
+    assert_eq!(by_collection(&next), BTreeMap::from([("late".into(), 1), ("small".into(), 1)]));
+}
+
+/// The others wait, hold up nobody, and one goes on as soon as the first no longer runs, however that came.
+pub async fn exclusive_keys_run_one_at_a_time(f: &mut dyn Fixture) {
+    let (store, clock) = (f.store(), f.clock());
+    let exclusive = || NewJob { exclusive_key: Some("reindex:default".into()), ..job() };
+    let a = enqueue(&*store, exclusive()).await.id;
+    let b = enqueue(&*store, exclusive()).await.id;
+    let c = enqueue(&*store, NewJob { priority: 5, ..exclusive() }).await.id;
+    let free = enqueue(&*store, job()).await.id;
+    let claimed: Vec<_> = claim(&*store, 4).await.into_iter().map(|c| c.fence).collect();
+    assert_eq!(claimed.iter().map(|f| f.job).collect::<Vec<_>>(), [c, free]);
+    assert_eq!(store.next_due().await.expect("due"), None, "the parked ones wait for an end, not for a time");
+    store.end(claimed[0], snoozed(Duration::from_secs(60))).await.expect("snooze");
+    let next = claim_one(&*store).await.fence;
+    assert_eq!(next.job, a);
+    clock.advance(Duration::from_secs(61));
+    assert!(claim(&*store, 4).await.is_empty(), "b and the snoozed one wait");
+    assert!(matches!(store.cancel(a, "x").await.expect("cancel"), CancelOutcome::Cancelled(_)));
+    let after_cancel = claim_one(&*store).await.fence;
+    assert_eq!(after_cancel.job, c, "by priority");
+    store.end(after_cancel, completed()).await.expect("complete");
+    assert_eq!(claim_one(&*store).await.fence.job, b);
+    // A waiting one that is cancelled in front of the others does not leave them parked for ever.
+    let d = enqueue(&*store, exclusive()).await.id;
+    let e = enqueue(&*store, exclusive()).await.id;
+    assert!(claim(&*store, 4).await.is_empty());
+    store.cancel(b, "x").await.expect("cancel");
+    store.cancel(d, "x").await.expect("cancel");
+    assert_eq!(claim_one(&*store).await.fence.job, e);
+}
+
+/// A pending request with the same key is returned; a running one is not.
+pub async fn equal_pending_requests_are_one(f: &mut dyn Fixture) {
+    let store = f.store();
+    let clustering =
+        || NewJob { job_type: JobType::Clustering, dedupe_key: Some("clustering:default".into()), ..job() };
+    let first = enqueue(&*store, clustering()).await;
+    let Enqueued::Existing(same) = store.enqueue(clustering()).await.expect("enqueue") else { panic!("made twice") };
+    assert_eq!(same, first);
+    let fence = claim_one(&*store).await.fence;
+    let second = enqueue(&*store, clustering()).await;
+    assert_ne!(second.id, first.id);
+    // Both pending for a while: the older is the answer, and neither write fails.
+    store.end(fence, Ending::Released).await.expect("release");
+    let Enqueued::Existing(same) = store.enqueue(clustering()).await.expect("enqueue") else { panic!("made twice") };
+    assert_eq!(same.id, first.id);
+}
+
+/// No more than the free places of each type; a type that is not asked for stays.
+pub async fn places_and_types_are_kept(f: &mut dyn Fixture) {
+    let store = f.store();
+    for &job_type in JobType::ALL {
+        for _ in 0..3 {
+            enqueue(&*store, NewJob { job_type, ..job() }).await;
+        }
+    }
+    let some = ClaimRequest { free: vec![(JobType::Reindex, 2), (JobType::Clustering, 0)], ..request(0) };
+    let claimed = store.claim(some).await.expect("claim");
+    let types: Vec<_> = claimed.iter().map(|c| c.job.job_type).collect();
+    assert_eq!(types, [JobType::Reindex, JobType::Reindex]);
+    assert_eq!(claim(&*store, 9).await.len(), 7);
+    assert!(claim(&*store, 9).await.is_empty());
+}
+
+/// Thousands of snoozed or delayed jobs are not looked at before their time, and `next_due` says when that is.
+pub async fn snoozed_jobs_wait_for_their_time(f: &mut dyn Fixture) {
+    let (store, clock) = (f.store(), f.clock());
+    assert_eq!(store.next_due().await.expect("due"), None);
+    let late = enqueue(&*store, NewJob { delay: Duration::from_secs(90), ..job() }).await;
+    assert_eq!(late.run_at, late.created_at.plus(Duration::from_secs(90)));
+    let now = enqueue(&*store, job()).await.id;
+    assert_eq!(store.next_due().await.expect("due"), Some(Duration::ZERO));
+    let fence = claim_one(&*store).await.fence;
+    assert_eq!(fence.job, now);
+    assert_eq!(store.next_due().await.expect("due"), Some(Duration::from_secs(90)));
+    store.end(fence, snoozed(Duration::from_secs(30))).await.expect("snooze");
+    assert_eq!(status(&*store, now).await, JobStatus::Pending);
+    assert!(claim(&*store, 5).await.is_empty());
+    assert_eq!(store.next_due().await.expect("due"), Some(Duration::from_secs(30)));
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(store.next_due().await.expect("due"), Some(Duration::ZERO));
+    assert_eq!(claim_one(&*store).await.fence.job, now);
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(claim_one(&*store).await.fence.job, late.id);
+}
