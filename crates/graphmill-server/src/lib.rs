@@ -1,1 +1,20 @@
-//! skeleton
+#![doc = include_str!("../README.md")]
+
+mod access;
+mod api;
+mod app_state;
+mod body;
+mod error;
+mod multipart;
+mod params;
+mod path;
+mod router;
+mod serve;
+mod stream;
+
+pub use access::AccessPolicy;
+pub use app_state::{AppState, BuildInfo, Limits, ServerConfig, Services, Shared};
+pub use error::{Error, Result, status_of};
+pub use router::router;
+pub use serve::serve;
+pub use stream::StreamConfig;

@@ -1,0 +1,76 @@
+//! `GET /api/documents/{document_id}/chunks?limit=100&offset=0`: chunks of a published document in document order. 400: a bad number. 404: there is no
+//! such document, or it is not published.
+
+use axum::Json;
+use axum::extract::State;
+use graphmill_core::{ChunkId, DocumentId};
+use graphmill_graph::records::ChunkRecord;
+use serde::Serialize;
+
+use crate::error::no_such_document;
+use crate::params::Params;
+use crate::path::DocumentPath;
+use crate::{AppState, Result};
+
+#[derive(Serialize)]
+pub(crate) struct Answer {
+    document_id: DocumentId,
+    chunks: Vec<ChunkShape>,
+    total: u64,
+    limit: u32,
+    offset: u64,
+    has_more: bool,
+}
+
+#[derive(Serialize)]
+struct ChunkShape {
+    chunk_id: ChunkId,
+    chunk_index: u32,
+    text: String,
+    token_count: u32,
+    start_char: u64,
+    end_char: u64,
+    page_start: u32,
+    page_end: u32,
+    heading_path: Vec<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    facts_quarantined: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    embedding_quarantined: bool,
+}
+
+impl From<ChunkRecord> for ChunkShape {
+    fn from(chunk: ChunkRecord) -> Self {
+        let at = chunk.placement;
+        Self {
+            chunk_id: at.chunk,
+            chunk_index: chunk.chunk_index,
+            text: chunk.text,
+            token_count: chunk.token_count,
+            start_char: at.start_char,
+            end_char: at.end_char,
+            page_start: at.page_start,
+            page_end: at.page_end,
+            heading_path: at.heading_path,
+            facts_quarantined: chunk.facts_quarantined,
+            embedding_quarantined: chunk.embedding_quarantined,
+        }
+    }
+}
+
+pub(crate) async fn handle(
+    State(state): State<AppState>,
+    DocumentPath(id): DocumentPath,
+    params: Params,
+) -> Result<Json<Answer>> {
+    let (limit, offset) = (params.limit(100)?, params.offset()?);
+    let document = state.graph().document(id).await?.ok_or_else(|| no_such_document(&id.to_string()))?;
+    let chunks = match u32::try_from(offset) {
+        Ok(from) => state.graph().chunks(id, from, limit).await?,
+        Err(_) => Vec::new(), // no document has so many
+    };
+    let total = document.chunk_count;
+    let has_more = offset.saturating_add(chunks.len() as u64) < total && !chunks.is_empty();
+    let chunks = chunks.into_iter().map(ChunkShape::from).collect();
+    Ok(Json(Answer { document_id: id, chunks, total, limit, offset, has_more }))
+}

@@ -1,0 +1,72 @@
+//! `DELETE /api/documents/{document_id}`: takes a document and all that only it holds out of the graph, and cancels its unended jobs. 200 when it is done;
+//! 202 after a second, and it is carried out as soon as that can be, over restarts too. 404: there is no such document.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use graphmill_core::{CollectionId, DocumentId};
+use graphmill_store::records::DocumentDelete;
+use serde::Serialize;
+use tokio::time::{Instant, sleep};
+
+use crate::error::no_such_document;
+use crate::path::DocumentPath;
+use crate::{AppState, Result};
+
+/// How long the call waits for the deletion to be carried out.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// Between two looks at it.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+#[derive(Serialize)]
+pub(crate) struct Answer {
+    message: &'static str,
+    document_id: DocumentId,
+    status: &'static str,
+}
+
+pub(crate) async fn handle(
+    State(state): State<AppState>,
+    DocumentPath(id): DocumentPath,
+) -> Result<(StatusCode, Json<Answer>)> {
+    let collection = collection_of(&state, id).await?.ok_or_else(|| no_such_document(&id.to_string()))?;
+    let delete = state.jobs().accept_document_delete(&collection, id).await?;
+    state.services.maintenance.nudge();
+    let until = Instant::now() + WAIT;
+    while !is_done(&state, &delete).await {
+        if Instant::now() >= until {
+            let answer = Answer { message: "Document deletion accepted", document_id: id, status: "deleting" };
+            return Ok((StatusCode::ACCEPTED, Json(answer)));
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    Ok((StatusCode::OK, Json(Answer { message: "Document deleted", document_id: id, status: "deleted" })))
+}
+
+/// The collection of a document that is published, is being worked on, or is being deleted.
+async fn collection_of(state: &AppState, id: DocumentId) -> Result<Option<CollectionId>> {
+    let unended = !state.jobs().unended_among(&[id]).await?.is_empty();
+    if let Some(document) = state.graph().document(id).await? {
+        return Ok(Some(document.collection));
+    }
+    if !unended {
+        return Ok(None);
+    }
+    if let Some(job) = state.jobs().latest_job_of(id).await? {
+        return Ok(Some(job.collection));
+    }
+    // Only its deletion is left of it.
+    let open = state.jobs().open_document_deletes(1_000).await?;
+    Ok(open.into_iter().find(|d| d.document == id).map(|d| d.collection))
+}
+
+/// The graph has it behind it: this deletion, or something later. When the graph does not answer, it is not known.
+async fn is_done(state: &AppState, delete: &DocumentDelete) -> bool {
+    match state.graph().published_seq(delete.document).await {
+        Ok(published) => published.is_some_and(|p| p.seq >= delete.seq),
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,4 @@
+//! `/api/graph`.
+
+pub(crate) mod export;
+pub(crate) mod stats;

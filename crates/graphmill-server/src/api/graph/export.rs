@@ -1,0 +1,23 @@
+//! `GET /api/graph/export?collection=default`: the canonical export of a collection as JSON Lines, written as it is read. When it cannot be finished,
+//! the connection is cut: a whole export ends with the line that counts. 400: a bad collection name.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
+use graphmill_core::CollectionId;
+
+use crate::params::Params;
+use crate::{AppState, Result};
+
+pub(crate) async fn handle(State(state): State<AppState>, params: Params) -> Result<Response> {
+    let collection: CollectionId = params.parsed("collection")?.unwrap_or_default();
+    let lines = state.graph().export(&collection).await?;
+    let lines = lines.inspect(|item| {
+        if let Err(error) = item {
+            tracing::error!(%error, "an export was cut off");
+        }
+    });
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
+}

@@ -1,0 +1,70 @@
+//! `POST /api/jobs/{job_id}/retry`: a failed or cancelled job goes on at the stage where it ended; a job that completed with quarantined chunks becomes
+//! a new job over just these (`retry_of`). 202 with the job that now waits. 400 `cannot_retry`: there is nothing to try again. 409 `overtaken`:
+//! something later of the same document stands in the way; the sentence names it. 404: there is no such job.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use graphmill_core::{ErrorCode, JobId, JobStatus};
+use graphmill_jobs::ingestion::retry_quarantined;
+use graphmill_store::records::{Enqueued, JobDetail, JobRecord, RetryOutcome};
+use serde::Serialize;
+
+use crate::path::JobPath;
+use crate::{AppState, Error, Result};
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Answer {
+    job_id: JobId,
+    status: JobStatus,
+    message: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_of: Option<JobId>,
+}
+
+pub(crate) async fn handle(State(state): State<AppState>, JobPath(job): JobPath) -> Result<(StatusCode, Json<Answer>)> {
+    let detail = state.jobs().job(job).await?;
+    let published = match detail.job.document {
+        Some(document) => state.graph().published_seq(document).await?,
+        None => None,
+    };
+    let answer = if detail.job.status == JobStatus::Completed {
+        let new = retry_quarantined(&detail, published).ok_or_else(|| nothing_to_retry(&detail))?;
+        match state.jobs().enqueue(new).await? {
+            Enqueued::New { job: record, .. } | Enqueued::Existing(record) => waiting(&record, Some(job)),
+            Enqueued::Overtaken { by } => return Err(overtaken(&by)),
+        }
+    } else {
+        match state.jobs().retry(job, published.map(|p| p.seq)).await? {
+            RetryOutcome::Requeued(record) => waiting(&record, None),
+            RetryOutcome::NotRetryable(JobStatus::Completed) => return Err(nothing_to_retry(&detail)),
+            RetryOutcome::NotRetryable(status) => {
+                return Err(Error::new(ErrorCode::CannotRetry, format!("Cannot retry {status} job"))
+                    .hint("only failed and cancelled jobs are retried; this one has not ended"));
+            }
+            RetryOutcome::Overtaken { by } => return Err(overtaken(&by)),
+        }
+    };
+    Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+fn waiting(record: &JobRecord, retry_of: Option<JobId>) -> Answer {
+    Answer { job_id: record.id, status: record.status, message: "Job will be retried", retry_of }
+}
+
+fn nothing_to_retry(detail: &JobDetail) -> Error {
+    Error::new(ErrorCode::CannotRetry, format!("Cannot retry {} job", JobStatus::Completed)).hint(format!(
+        "all chunks of {} were processed; to ingest the document again, POST /api/jobs with its document_id",
+        detail.job.id
+    ))
+}
+
+/// `by` is a job id, or a sentence about a deletion.
+pub(crate) fn overtaken(by: &str) -> Error {
+    let message = if by.parse::<JobId>().is_ok() {
+        format!("the document has gone on with {by}, which stands in the way")
+    } else {
+        format!("the document has gone on: {by}")
+    };
+    Error::new(ErrorCode::Overtaken, message).hint("wait for it to end, or upload the document again")
+}

@@ -1,0 +1,133 @@
+//! What the handlers work with, made by the binary.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use graphmill_core::Clock;
+use graphmill_graph::GraphStore;
+use graphmill_jobs::maintenance::Maintenance;
+use graphmill_store::{Blobs, DiskGuard, JobStore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::access::AccessPolicy;
+use crate::stream::{StreamConfig, StreamHub};
+
+/// The parts of the product that requests reach, whatever their backends are.
+#[derive(Clone)]
+pub struct Services {
+    /// Jobs.
+    pub jobs: Arc<dyn JobStore>,
+    /// The graph.
+    pub graph: Arc<dyn GraphStore>,
+    /// Uploaded files.
+    pub blobs: Blobs,
+    /// Room on the disk: decides whether uploads are taken.
+    pub disk: Arc<DiskGuard>,
+    /// Carries out document deletions, removes blobs that nothing names.
+    pub maintenance: Maintenance,
+    /// The stores' clock; dates the progress messages of streams.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Settings of the server.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Which `Host` and `Origin` are accepted.
+    pub access: AccessPolicy,
+    /// Sizes and counts.
+    pub limits: Limits,
+    /// Job streams.
+    pub stream: StreamConfig,
+    /// What `/version` says.
+    pub build: BuildInfo,
+    /// How long open requests may take to end when the server stops.
+    pub shutdown_grace: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            access: AccessPolicy::any(),
+            limits: Limits::default(),
+            stream: StreamConfig::default(),
+            build: BuildInfo::default(),
+            shutdown_grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Sizes and counts above which a request is refused.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of one uploaded file.
+    pub file_bytes: u64,
+    /// Files of one upload request.
+    pub files: usize,
+    /// Connections at once; more wait to be accepted.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { file_bytes: 50 * 1024 * 1024, files: 1_000, connections: 8_192 }
+    }
+}
+
+/// What `/version` says.
+#[derive(Debug, Clone, Default)]
+pub struct BuildInfo {
+    /// Version of the product.
+    pub version: String,
+    /// Commit that it was built from, if the build knew it.
+    pub git: Option<String>,
+    /// Schema of each store, by name.
+    pub schema: Vec<(String, u64)>,
+}
+
+/// Shared by all requests. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState(Arc<Shared>);
+
+/// What an [`AppState`] points to.
+pub struct Shared {
+    /// The parts of the product.
+    pub(crate) services: Services,
+    /// The settings.
+    pub(crate) config: ServerConfig,
+    /// Who follows which job.
+    pub(crate) streams: StreamHub,
+    /// Cancelled when the server stops: streams say goodbye.
+    pub(crate) stopping: CancellationToken,
+    /// Open WebSockets; a stopping server waits for them.
+    pub(crate) sockets: TaskTracker,
+}
+
+impl AppState {
+    /// Puts the parts together and begins to listen for changes of jobs. Needs a tokio runtime.
+    pub fn new(services: Services, config: ServerConfig) -> Self {
+        let stopping = CancellationToken::new();
+        let streams = StreamHub::start(services.jobs.clone(), services.clock.clone(), stopping.clone());
+        Self(Arc::new(Shared { services, config, streams, stopping, sockets: TaskTracker::new() }))
+    }
+}
+
+impl std::ops::Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Shared {
+    /// Jobs.
+    pub(crate) fn jobs(&self) -> &dyn JobStore {
+        &*self.services.jobs
+    }
+
+    /// The graph.
+    pub(crate) fn graph(&self) -> &dyn GraphStore {
+        &*self.services.graph
+    }
+}

@@ -1,0 +1,204 @@
+//! What has been said about one followed job, shared by all its readers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use graphmill_core::{Clock, EventKind, JobEvent, JobId};
+use graphmill_store::records::JobRecord;
+use graphmill_store::{Error, JobStore};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+
+use super::message::{Message, Role};
+
+/// Rows that a feed keeps; a reader that is further behind reads the store itself.
+const KEPT: usize = 1_000;
+
+/// Rows read from the store at once.
+const PAGE: u32 = 500;
+
+/// A followed job.
+pub(super) struct Feed {
+    pub(super) job: JobId,
+    inner: Mutex<Inner>,
+    /// The job has changed: read it again.
+    pub(super) dirty: Notify,
+    /// Counts the reads; readers wait on it. 0 = not read yet.
+    pub(super) reads: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// The job's version when it was last read: every row up to it is known.
+    version: u64,
+    /// Every `stage_complete`, for snapshots.
+    stages: Vec<Message>,
+    /// The newest rows, by seq.
+    rows: VecDeque<Message>,
+    /// Rows up to this seq are not (all) among `rows`.
+    floor: u64,
+    /// Highest seq of any row seen.
+    newest: u64,
+    /// The newest progress: a row, or the state when it says something else than the newest row.
+    progress: Option<(Message, JobEvent)>,
+}
+
+/// What a reader finds.
+pub(super) enum Next {
+    /// Send these. `end`: the job has ended and nothing follows them.
+    Messages { messages: Vec<Message>, end: bool },
+    /// Rows from the reader's position to here have to be read from the store first.
+    Behind { floor: u64 },
+}
+
+impl Feed {
+    pub(super) fn new(job: JobId) -> Self {
+        let feed = Self { job, inner: Mutex::default(), dirty: Notify::new(), reads: watch::Sender::new(0) };
+        feed.dirty.notify_one();
+        feed
+    }
+
+    /// Reads what is new. `true` when the job has ended: nothing more will come.
+    ///
+    /// The record is read first, then the rows: so every row up to the record's version is known, and later rows only come on top.
+    pub(super) async fn refresh(&self, store: &dyn JobStore, clock: &dyn Clock) -> Result<bool, Error> {
+        let record = match store.job(self.job).await {
+            Ok(detail) => Some(detail.job),
+            Err(Error::NotFound(_)) => None,
+            Err(e) => return Err(e),
+        };
+        let mut rows = Vec::new();
+        let mut after = self.inner.lock().newest;
+        while record.is_some() {
+            let page = store.events(self.job, after, PAGE).await;
+            let page = match page {
+                Ok(page) => page,
+                Err(Error::NotFound(_)) => break, // deleted in between; the next read says so
+                Err(e) => return Err(e),
+            };
+            let full = page.len() == PAGE as usize;
+            after = page.last().map_or(after, |e| e.seq);
+            rows.extend(page);
+            if !full {
+                break;
+            }
+        }
+        let ended = self.inner.lock().absorb(self.job, record.as_ref(), &rows, clock);
+        self.reads.send_modify(|n| *n += 1);
+        Ok(ended)
+    }
+
+    /// The first messages of a new stream, and the position after them.
+    pub(super) fn snapshot(&self) -> (Vec<Message>, u64) {
+        self.inner.lock().snapshot()
+    }
+
+    /// Where a stream that has seen everything up to `since` goes on.
+    pub(super) fn resume_at(&self, since: u64) -> u64 {
+        let inner = self.inner.lock();
+        since.min(inner.version.max(inner.newest))
+    }
+
+    /// What follows `position`, at most `limit` messages.
+    pub(super) fn after(&self, position: u64, limit: usize) -> Next {
+        self.inner.lock().after(position, limit)
+    }
+}
+
+impl Inner {
+    fn absorb(&mut self, job: JobId, record: Option<&JobRecord>, rows: &[JobEvent], clock: &dyn Clock) -> bool {
+        for event in rows {
+            if event.seq > self.newest {
+                self.push(event);
+            }
+        }
+        match record {
+            Some(record) => self.note_state(record, clock),
+            None => {
+                let seq = self.newest.max(self.version) + 1;
+                self.push(&JobEvent { kind: EventKind::Deleted {}, job_id: job, timestamp: clock.now(), seq });
+                self.version = seq;
+            }
+        }
+        self.ended()
+    }
+
+    fn push(&mut self, event: &JobEvent) {
+        let message = Message::of(event);
+        self.newest = event.seq;
+        match message.role {
+            Role::StageComplete => self.stages.push(message.clone()),
+            Role::Progress => self.progress = Some((message.clone(), event.clone())),
+            Role::Note | Role::Last => {}
+        }
+        self.rows.push_back(message);
+        if self.rows.len() > KEPT {
+            self.floor = self.rows.pop_front().map_or(self.floor, |m| m.seq);
+        }
+    }
+
+    fn note_state(&mut self, record: &JobRecord, clock: &dyn Clock) {
+        self.version = record.version;
+        if self.newest > record.version {
+            return; // a row says more than this record; the next read has both
+        }
+        let kind =
+            EventKind::Progress { progress: record.progress, message: record.message.clone(), status: record.status };
+        if self.progress.as_ref().is_some_and(|(_, said)| said.kind == kind) {
+            return;
+        }
+        let timestamp = record.completed_at.unwrap_or_else(|| clock.now());
+        let event = JobEvent { kind, job_id: record.id, timestamp, seq: record.version };
+        self.progress = Some((Message::of(&event), event));
+    }
+
+    /// The newest row is an end: after one, only a person's retry brings another row.
+    fn ended(&self) -> bool {
+        self.rows.back().is_some_and(|m| m.role == Role::Last)
+    }
+
+    fn snapshot(&self) -> (Vec<Message>, u64) {
+        let mut messages: Vec<Message> = self.stages.iter().filter(|m| m.seq <= self.version).cloned().collect();
+        messages.extend(self.rows.back().filter(|m| m.role == Role::Last && m.seq <= self.version).cloned());
+        if let Some((message, event)) = &self.progress {
+            // Each seq once: where the newest change was told by another message, the progress takes the nearest free seq before it.
+            let taken = |seq: u64| messages.iter().any(|m| m.seq == seq);
+            let mut seq = event.seq;
+            while taken(seq) && seq > 0 {
+                seq -= 1;
+            }
+            let message =
+                if seq == event.seq { message.clone() } else { Message::of(&JobEvent { seq, ..event.clone() }) };
+            messages.push(message);
+        }
+        messages.sort_by_key(|m| m.seq);
+        (messages, self.version)
+    }
+
+    fn after(&self, position: u64, limit: usize) -> Next {
+        if position < self.floor {
+            return Next::Behind { floor: self.floor };
+        }
+        let begin = self.rows.partition_point(|m| m.seq <= position);
+        let rows = self.rows.range(begin..);
+        // An end that something follows is no end: a person has retried the job since.
+        let mut messages: Vec<Message> =
+            rows.filter(|m| m.role != Role::Last || m.seq == self.newest).take(limit).cloned().collect();
+        if let Some((progress, _)) = &self.progress {
+            let at = messages.partition_point(|m| m.seq < progress.seq);
+            let told = self.rows.binary_search_by_key(&progress.seq, |m| m.seq).is_ok();
+            let reached = at < messages.len() || messages.len() < limit;
+            if progress.seq > position && !told && reached {
+                messages.insert(at, progress.clone());
+            }
+        }
+        let last = messages.last().map_or(position, |m| m.seq);
+        Next::Messages { end: self.ended() && last >= self.newest, messages }
+    }
+}
+
+/// A feed and the word that it was read.
+pub(crate) struct Subscription {
+    pub(super) feed: Arc<Feed>,
+    pub(super) reads: watch::Receiver<u64>,
+}

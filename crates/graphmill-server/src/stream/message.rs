@@ -1,0 +1,115 @@
+//! Messages as they go over the wire, in the contract's order of keys.
+
+use axum::extract::ws::Utf8Bytes;
+use graphmill_core::{EventKind, JobEvent, JobId};
+use graphmill_store::records::LogRecord;
+use serde_json::{Map, Value, json};
+
+/// A message that is ready to be sent. Cheap to clone: all readers share the bytes.
+#[derive(Debug, Clone)]
+pub(super) struct Message {
+    /// The job's version at which it happened.
+    pub(super) seq: u64,
+    /// What the stream does with it.
+    pub(super) role: Role,
+    /// The JSON text.
+    pub(super) text: Utf8Bytes,
+}
+
+/// What a stream does with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Superseded by the next one.
+    Progress,
+    /// Part of every snapshot.
+    StageComplete,
+    /// Sent when it happens or is replayed.
+    Note,
+    /// The stream ends after it, if nothing came after it.
+    Last,
+}
+
+impl Message {
+    pub(super) fn of(event: &JobEvent) -> Self {
+        let role = match &event.kind {
+            kind if kind.is_last() => Role::Last,
+            EventKind::Progress { .. } => Role::Progress,
+            EventKind::StageComplete { .. } => Role::StageComplete,
+            _ => Role::Note,
+        };
+        Self { seq: event.seq, role, text: wire(event) }
+    }
+}
+
+/// `type`, `job_id`, what the type has, `timestamp`, `seq`.
+fn wire(event: &JobEvent) -> Utf8Bytes {
+    let (name, payload) = match &event.kind {
+        EventKind::Progress { progress, message, status } => (
+            "progress",
+            json!({"progress": crate::api::shape::fraction(*progress), "message": message, "status": status}),
+        ),
+        EventKind::StageComplete { stage, duration_seconds } => {
+            let seconds = crate::api::shape::seconds(*duration_seconds);
+            ("stage_complete", json!({"stage": stage, "duration_seconds": seconds}))
+        }
+        EventKind::Completed { message, metadata } => ("completed", json!({"message": message, "metadata": metadata})),
+        EventKind::Error { error, code, will_retry } => {
+            ("error", json!({"error": error, "code": code, "will_retry": will_retry}))
+        }
+        EventKind::Cancelled { message } => ("cancelled", json!({"message": message})),
+        EventKind::Deleted {} => ("deleted", json!({})),
+    };
+    assemble(name, event.job_id, payload, json!(event.timestamp), event.seq)
+}
+
+/// A log line as a message; it carries the `seq` that the stream has reached.
+pub(super) fn log_line(job: JobId, line: &LogRecord, seq: u64) -> Utf8Bytes {
+    let payload = json!({"level": line.level, "message": line.message, "context": line.context});
+    assemble("log", job, payload, json!(line.timestamp), seq)
+}
+
+fn assemble(name: &str, job: JobId, payload: Value, timestamp: Value, seq: u64) -> Utf8Bytes {
+    let mut map = Map::new();
+    map.insert("type".into(), json!(name));
+    map.insert("job_id".into(), json!(job));
+    if let Value::Object(payload) = payload {
+        map.extend(payload);
+    }
+    map.insert("timestamp".into(), timestamp);
+    map.insert("seq".into(), json!(seq));
+    Value::Object(map).to_string().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use graphmill_core::{ErrorCode, Timestamp};
+
+    use super::*;
+
+    fn text(kind: EventKind) -> String {
+        let job_id = JobId::new_v7(Timestamp::from_millis(0), &[0; 10]);
+        let event = JobEvent { kind, job_id, timestamp: Timestamp::from_millis(1_705_336_218_456), seq: 9 };
+        Message::of(&event).text.as_str().replace(&job_id.to_string(), "J")
+    }
+
+    #[test]
+    fn keys_stand_as_on_the_contracts_page() {
+        let status = graphmill_core::JobStatus::Running;
+        assert_eq!(
+            text(EventKind::Progress { progress: 0.67, message: "Processing chunks (98/147)".into(), status }),
+            r#"{"type":"progress","job_id":"J","progress":0.67,"message":"Processing chunks (98/147)","status":"running","timestamp":"2024-01-15T16:30:18.456Z","seq":9}"#
+        );
+        assert_eq!(
+            text(EventKind::StageComplete { stage: "embedding".into(), duration_seconds: 15.2 }),
+            r#"{"type":"stage_complete","job_id":"J","stage":"embedding","duration_seconds":15.2,"timestamp":"2024-01-15T16:30:18.456Z","seq":9}"#
+        );
+        assert_eq!(
+            text(EventKind::Error { error: "no".into(), code: ErrorCode::NoText, will_retry: false }),
+            r#"{"type":"error","job_id":"J","error":"no","code":"no_text","will_retry":false,"timestamp":"2024-01-15T16:30:18.456Z","seq":9}"#
+        );
+        assert_eq!(
+            text(EventKind::Deleted {}),
+            r#"{"type":"deleted","job_id":"J","timestamp":"2024-01-15T16:30:18.456Z","seq":9}"#
+        );
+    }
+}
