@@ -8,6 +8,8 @@ mod tokens;
 pub use chunker::Chunker;
 pub use tokens::token_count;
 
+pub(crate) use border::is_cjk;
+
 use crate::{Error, Page};
 use serde::{Deserialize, Serialize};
 

@@ -3,6 +3,7 @@
 mod blocks;
 mod html;
 pub(crate) mod markdown;
+mod pdf;
 mod text;
 
 use crate::{DocumentInfo, Error, Format, PageSink};
@@ -15,7 +16,7 @@ use std::path::Path;
 /// the format; those of the sink.
 pub fn parse_file(path: &Path, format: Format, sink: &mut dyn PageSink) -> Result<DocumentInfo, Error> {
     match format {
-        Format::Pdf => Err(Error::unsupported("a PDF document")),
+        Format::Pdf => pdf::parse(path, sink),
         Format::Html => html::parse(path, sink),
         Format::Markdown => markdown::parse(path, sink),
         Format::Text => text::parse(path, sink),

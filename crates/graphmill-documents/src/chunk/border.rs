@@ -151,7 +151,7 @@ fn clings_to_next(c: char) -> bool {
 
 /// Characters of the scripts that are written without blanks between words (Chinese, Japanese), their punctuation
 /// included, combining marks not.
-pub(super) fn is_cjk(c: char) -> bool {
+pub(crate) fn is_cjk(c: char) -> bool {
     matches!(
         c,
         '\u{2e80}'..='\u{3029}' | '\u{3030}'..='\u{3098}' | '\u{309b}'..='\u{312f}' | '\u{31a0}'..='\u{4dbf}'
