@@ -34,7 +34,7 @@ pub struct Extraction {
 pub struct Dropped {
     /// Entities whose name is not one or does not stand in the text.
     pub entities: u64,
-    /// Relations said twice, from a thing to itself, or with an end that is no entity of the answer.
+    /// Relations from a thing to itself, or with an end that is no entity of the answer (one said twice is joined, not left out).
     pub relations: u64,
     /// The first few entities left out, names shortened to 80 characters, each with the reason; made for a log line.
     pub examples: Vec<String>,

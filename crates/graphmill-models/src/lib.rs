@@ -4,12 +4,15 @@ pub mod embedder;
 pub mod error;
 pub mod extractor;
 pub mod offline;
+pub mod openai;
+pub mod registry;
 pub mod settings;
 pub mod usage;
 
 pub use embedder::{EmbedAnswer, EmbedInput, Embedder, ModelId, SpaceDescription};
 pub use error::{Error, ErrorClass, Quarantined};
 pub use extractor::{ChunkInput, Dropped, EntityExtractor, Extraction, ExtractorVersion};
+pub use registry::Models;
 pub use settings::{Endpoint, ModelSettings, Secret};
 pub use usage::{CallContext, Usage, UsageSnapshot};
 

@@ -73,3 +73,20 @@ impl Usage {
         counter.fetch_add(n, Ordering::Relaxed);
     }
 }
+
+/// A wait on purpose, counted while it is held.
+pub(crate) struct Pause(Arc<Usage>);
+
+impl Pause {
+    /// Begins to wait.
+    pub(crate) fn start(ctx: &CallContext) -> Self {
+        ctx.usage.paused.fetch_add(1, Ordering::Relaxed);
+        Self(ctx.usage.clone())
+    }
+}
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        self.0.paused.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -4,4 +4,5 @@ mod embedder;
 mod extractor;
 
 pub use embedder::{LEXICAL_DIMENSION, OfflineEmbedder, lexical_vector};
+pub(crate) use extractor::defined_short_forms;
 pub use extractor::{OfflineExtractor, extract};

@@ -98,6 +98,16 @@ pub fn extract(text: &str) -> ChunkFacts {
     facts(&reading, &groups, &definitions, limit(STATEMENTS_PER_KB))
 }
 
+/// Short forms that `text` defines, each with its long form.
+pub(crate) fn defined_short_forms(text: &str) -> Vec<(String, String)> {
+    let lexed = lexer::lex(text);
+    let lexicon = Lexicon::get();
+    let vocabulary = Vocabulary::of(text, &lexed, lexicon);
+    let reading = Reading { text, lexed: &lexed, vocabulary: &vocabulary, lexicon };
+    let found = acronyms::find(&reading);
+    found.iter().map(|d| (spelling(text, &d.short), spelling(text, &d.long))).collect()
+}
+
 /// `text` of a candidate with its white space folded.
 fn spelling(text: &str, candidate: &Candidate) -> String {
     let raw = &text[candidate.start..candidate.end];
