@@ -176,7 +176,7 @@ mod tests {
     fn scripts_without_spaces_are_cut_into_pairs() {
         assert_eq!(segmented("plain text"), "plain text");
         assert_eq!(segmented("é – Ω"), "é – Ω");
-        assert_eq!(segmented("泵站A手册"), " 泵站 站 A 手册 册".replace("站 A", "站 A"));
+        assert_eq!(segmented("泵站A手册"), " 泵站 站 A 手册 册");
     }
 
     #[test]

@@ -10,9 +10,12 @@ use super::layers;
 use crate::Result;
 use crate::records::{GraphStats, Layer};
 
-/// Counts of a layer's live rows by collection and layer, valid for (publish number, run, generation, finished).
+/// What a count depends on: publish number, run, generation, finished run.
+type Stands = [i64; 4];
+
+/// Counts of a layer's live rows by collection and layer, and the state of the graph that each is true of.
 #[derive(Default)]
-pub(super) struct LayerCounts(Mutex<HashMap<(i64, Layer), ([i64; 4], u64)>>);
+pub(super) struct LayerCounts(Mutex<HashMap<(i64, Layer), (Stands, u64)>>);
 
 impl LayerCounts {
     fn get(&self, conn: &Connection, collection: i64, publish_number: i64, layer: Layer) -> Result<u64> {

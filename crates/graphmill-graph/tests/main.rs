@@ -1,0 +1,26 @@
+//! The embedded graph against the conformance suite, and what is its own.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use graphmill_core::{ManualClock, Timestamp};
+use graphmill_graph::conformance::{Backend, TestGraph};
+use graphmill_graph::{EmbeddedGraph, EmbeddedOptions};
+
+struct Embedded;
+
+#[async_trait]
+impl Backend for Embedded {
+    async fn empty(&self) -> TestGraph {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
+        let options = EmbeddedOptions::new(folder.path().join("graph.db"), clock.clone());
+        TestGraph { store: Arc::new(EmbeddedGraph::open(options).unwrap()), clock, keep: Box::new(folder) }
+    }
+}
+
+mod conformance {
+    use super::Embedded;
+
+    graphmill_graph::graph_conformance!(Embedded);
+}
