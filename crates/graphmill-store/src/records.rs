@@ -228,6 +228,7 @@ pub struct Ended {
 
 /// Answer to [`crate::JobStore::cancel`].
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one answer a call; never kept")]
 pub enum CancelOutcome {
     /// Done.
     Cancelled(JobRecord),
@@ -239,6 +240,7 @@ pub enum CancelOutcome {
 
 /// Answer to [`crate::JobStore::retry`].
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one answer a call; never kept")]
 pub enum RetryOutcome {
     /// Pending again, at the stage where it ended.
     Requeued(JobRecord),

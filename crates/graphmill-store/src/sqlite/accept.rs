@@ -1,13 +1,13 @@
 //! What people ask for: a new job, a cancel, another try.
 
-use graphmill_core::{EventKind, JobId, JobStatus, Seq, StageStatus, Transition, next_state};
+use graphmill_core::{Epoch, EventKind, JobId, JobStatus, Seq, StageStatus, Transition, next_state};
 use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
 
 use super::documents::{next_ticket, obstacle_of_retry, refusal_of_ticket};
 use super::journal::JobsTx;
 use super::row::{Held, exactly_one, record_by_key, signed, text};
-use crate::records::{BlobRole, CancelOutcome, Enqueued, RetryOutcome};
+use crate::records::{BlobRole, CancelOutcome, Enqueued, JobChange, JobRecord, RetryOutcome};
 use crate::requests::NewJob;
 use crate::{Error, Result};
 
@@ -39,7 +39,8 @@ pub(crate) fn enqueue(tx: &mut JobsTx<'_>, job: &NewJob) -> Result<Enqueued> {
             .query_row([ticket.document.as_bytes()], |row| row.get(0))?;
     }
     let seq = job.document.as_ref().map(|_| next_ticket(tx.conn)).transpose()?;
-    let key = insert_job(tx, job, seq)?;
+    let record = new_record(tx, job, seq);
+    let key = insert_job(tx, job, &record)?;
     for (position, stage) in (0_u32..).zip(&job.stages) {
         tx.conn
             .prepare_cached("INSERT INTO stage (job, position, name, weight) VALUES (?1, ?2, ?3, ?4)")?
@@ -48,8 +49,14 @@ pub(crate) fn enqueue(tx: &mut JobsTx<'_>, job: &NewJob) -> Result<Enqueued> {
     for (role, blob) in &job.blobs {
         name_blob(tx, key, *role, blob)?;
     }
-    let record = record_by_key(tx.conn, key)?;
-    tx.changed(record.id, record.version, record.status, graphmill_core::Epoch(0));
+    tx.state.counters.count((record.status, record.collection.clone(), record.job_type), 1);
+    tx.state.changes.push(JobChange {
+        job: record.id,
+        version: record.version,
+        status: record.status,
+        epoch: Epoch(0),
+        deleted: false,
+    });
     Ok(Enqueued::New { job: record, known_source })
 }
 
@@ -61,9 +68,31 @@ fn pending_duplicate(tx: &JobsTx<'_>, job: &NewJob) -> Result<Option<i64>> {
     Ok(statement.query_row([dedupe_key], |row| row.get(0)).optional()?)
 }
 
-fn insert_job(tx: &mut JobsTx<'_>, job: &NewJob, seq: Option<Seq>) -> Result<i64> {
+/// The job as it will be read.
+fn new_record(tx: &mut JobsTx<'_>, job: &NewJob, seq: Option<Seq>) -> JobRecord {
     let now = tx.now();
-    let id = tx.state.ids.next(now);
+    JobRecord {
+        id: tx.state.ids.next(now),
+        job_type: job.job_type,
+        status: JobStatus::Pending,
+        collection: job.collection.clone(),
+        progress: 0.0,
+        message: job.message.clone(),
+        created_at: now,
+        started_at: None,
+        completed_at: None,
+        metadata: job.metadata.clone(),
+        version: 1,
+        document: job.document.as_ref().map(|ticket| ticket.document),
+        seq,
+        priority: job.priority,
+        intent: false,
+        run_at: now.plus(job.delay),
+    }
+}
+
+fn insert_job(tx: &mut JobsTx<'_>, job: &NewJob, record: &JobRecord) -> Result<i64> {
+    let id = record.id;
     let document = job.document.as_ref();
     let mut statement = tx.conn.prepare_cached(
         "INSERT INTO job (id, job_type, collection, status, queue, priority, created_at, run_at, max_attempts, document, seq, \
@@ -76,11 +105,11 @@ fn insert_job(tx: &mut JobsTx<'_>, job: &NewJob, seq: Option<Seq>) -> Result<i64
         job.collection.as_str(),
         if job.delay.is_zero() { "ready" } else { "later" },
         job.priority,
-        now.as_millis(),
-        now.plus(job.delay).as_millis(),
+        record.created_at.as_millis(),
+        record.run_at.as_millis(),
         job.max_attempts,
-        document.map(|ticket| *ticket.document.as_bytes()),
-        seq.map(|seq| signed(seq.0)),
+        record.document.map(|document| *document.as_bytes()),
+        record.seq.map(|seq| signed(seq.0)),
         job.exclusive_key,
         job.dedupe_key,
         job.message,
@@ -149,7 +178,7 @@ pub(crate) fn cancel_held(tx: &mut JobsTx<'_>, mut held: Held, message: &str, ou
     if held.status == JobStatus::Running || held.ready {
         tx.unpark(held.exclusive_key.as_deref())?;
     }
-    tx.changed(held.id, held.version, status, graphmill_core::Epoch(held.epoch().0 + 1));
+    tx.changed(&held, status, Epoch(held.epoch().0 + 1));
     Ok(())
 }
 
@@ -195,6 +224,6 @@ pub(crate) fn retry(tx: &mut JobsTx<'_>, job: JobId, published: Option<Seq>) -> 
             held.epoch
         ])?;
     exactly_one(changed, held.id)?;
-    tx.changed(held.id, held.version, status, graphmill_core::Epoch(held.epoch().0 + 1));
+    tx.changed(&held, status, Epoch(held.epoch().0 + 1));
     Ok(RetryOutcome::Requeued(record_by_key(tx.conn, held.key)?))
 }

@@ -25,7 +25,7 @@ type Head = Reverse<(i64, i64, String)>;
 pub(crate) fn claim(tx: &mut JobsTx<'_>, request: &ClaimRequest) -> Result<Vec<ClaimedJob>> {
     void_old_leases(tx)?;
     promote_due(tx)?;
-    let mut running = running_by_collection(tx.conn)?;
+    let mut running = tx.state.counters.running(tx.conn)?;
     let mut claimed = Vec::new();
     for (job_type, places) in &request.free {
         let mut places = *places;
@@ -43,13 +43,6 @@ fn promote_due(tx: &JobsTx<'_>) -> Result<()> {
         .prepare_cached("UPDATE job SET queue = 'ready' WHERE queue = 'later' AND run_at <= ?1")?
         .execute([tx.now().as_millis()])?;
     Ok(())
-}
-
-fn running_by_collection(conn: &Connection) -> Result<HashMap<String, i64>> {
-    let mut statement =
-        conn.prepare_cached("SELECT collection, sum(n) FROM job_count WHERE status = 'running' GROUP BY collection")?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 fn top_priority(conn: &Connection, job_type: JobType) -> Result<Option<i32>> {
@@ -157,7 +150,7 @@ fn claim_one(tx: &mut JobsTx<'_>, request: &ClaimRequest, key: i64) -> Result<Op
     exactly_one(changed, held.id)?;
     tx.begin_attempt(key, held.attempts, &request.worker)?;
     let epoch = Epoch(held.epoch().0 + 1);
-    tx.changed(held.id, held.version, status, epoch);
+    tx.changed(&held, status, epoch);
     claimed_job(tx.conn, &held, epoch, now).map(Some)
 }
 
@@ -247,7 +240,7 @@ fn take_back(tx: &mut JobsTx<'_>, mut held: Held) -> Result<Lost> {
         ])?;
     exactly_one(changed, held.id)?;
     tx.unpark(held.exclusive_key.as_deref())?;
-    tx.changed(held.id, held.version, status, held.epoch());
+    tx.changed(&held, status, held.epoch());
     Ok(Lost { requeued: 1, failed: 0 })
 }
 
@@ -298,6 +291,6 @@ pub(crate) fn fail(tx: &mut JobsTx<'_>, held: &mut Held, status: JobStatus, erro
         ])?;
     exactly_one(changed, held.id)?;
     tx.unpark(held.exclusive_key.as_deref())?;
-    tx.changed(held.id, held.version, status, held.epoch());
+    tx.changed(held, status, held.epoch());
     Ok(())
 }

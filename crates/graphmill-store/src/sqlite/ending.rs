@@ -90,7 +90,7 @@ fn complete(tx: &mut JobsTx<'_>, mut held: Held, message: &str, metadata: &Map<S
     // The caller deletes them: no power cut may bring back a job that wants them.
     tx.must_sync |= !unnamed_blobs.is_empty();
     tx.unpark(held.exclusive_key.as_deref())?;
-    tx.changed(held.id, held.version, status, held.epoch());
+    tx.changed(&held, status, held.epoch());
     Ok(Ended { status, unnamed_blobs })
 }
 
@@ -126,6 +126,6 @@ fn give_back(tx: &mut JobsTx<'_>, mut held: Held, outcome: &str, run_at: Timesta
         ])?;
     exactly_one(changed, held.id)?;
     tx.unpark(held.exclusive_key.as_deref())?;
-    tx.changed(held.id, held.version, status, held.epoch());
+    tx.changed(&held, status, held.epoch());
     Ok(Ended { status, unnamed_blobs: Vec::new() })
 }

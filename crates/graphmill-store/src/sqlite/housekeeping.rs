@@ -68,6 +68,7 @@ fn delete_rows(tx: &mut JobsTx<'_>, jobs: &[Held]) -> Result<Deleted> {
         if let Some(document) = job.document {
             forget_deletes(tx.conn, document)?;
         }
+        tx.state.counters.count(job.cell(job.status), -1);
         tx.state.changes.push(JobChange {
             job: job.id,
             version: job.version + 1,
@@ -98,9 +99,7 @@ pub(crate) fn give_back_pages(tx: &mut JobsTx<'_>) -> Result<bool> {
 
 /// Blobs that a job names: all, or its outputs alone.
 pub(crate) fn blobs_named_by(conn: &Connection, key: i64, only_outputs: bool) -> Result<Vec<String>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT DISTINCT blob FROM blob WHERE job = ?1 AND (role = 'output' OR NOT ?2) ORDER BY blob",
-    )?;
+    let mut statement = conn.prepare_cached("SELECT blob FROM blob WHERE job = ?1 AND (role = 'output' OR NOT ?2)")?;
     let rows = statement.query_map(params![key, only_outputs], |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

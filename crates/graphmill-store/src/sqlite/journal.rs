@@ -1,9 +1,10 @@
 //! What a change of a job leaves behind: its version, an event row, errors, attempts, and word to those who follow.
 
-use graphmill_core::{Clock, EventKind, JobId, JobStatus, Timestamp};
-use rusqlite::params;
+use graphmill_core::{Clock, Epoch, EventKind, JobStatus, Timestamp};
+use rusqlite::{Connection, params};
 use tokio::sync::broadcast;
 
+use super::counters::Counters;
 use super::ids::JobIds;
 use super::row::{Held, signed};
 use super::writer::{Tx, WriterState};
@@ -23,6 +24,7 @@ pub(crate) struct JobsState {
     pub(crate) old_leases: bool,
     /// Found when a claim looked at them; told by the next `requeue_lost`.
     pub(crate) found_lost: crate::records::Lost,
+    pub(crate) counters: Counters,
     pub(crate) changes: Vec<JobChange>,
     pub(crate) followers: broadcast::Sender<JobChange>,
 }
@@ -30,6 +32,7 @@ pub(crate) struct JobsState {
 /// What a write that is undone takes back.
 pub(crate) struct JobsMark {
     changes: usize,
+    counters: usize,
     old_leases: bool,
     found_lost: crate::records::Lost,
 }
@@ -38,16 +41,27 @@ impl WriterState for JobsState {
     type Mark = JobsMark;
 
     fn mark(&self) -> JobsMark {
-        JobsMark { changes: self.changes.len(), old_leases: self.old_leases, found_lost: self.found_lost }
+        JobsMark {
+            changes: self.changes.len(),
+            counters: self.counters.mark(),
+            old_leases: self.old_leases,
+            found_lost: self.found_lost,
+        }
     }
 
     fn undo(&mut self, mark: JobsMark) {
         self.changes.truncate(mark.changes);
+        self.counters.undo(mark.counters);
         self.old_leases = mark.old_leases;
         self.found_lost = mark.found_lost;
     }
 
+    fn before_commit(&mut self, conn: &Connection) -> Result<()> {
+        self.counters.write(conn)
+    }
+
     fn committed(&mut self) {
+        self.counters.clear();
         for change in self.changes.drain(..) {
             // Nobody may follow at the moment.
             let _ = self.followers.send(change);
@@ -63,9 +77,15 @@ impl JobsTx<'_> {
         self.state.clock.now()
     }
 
-    /// Tells followers after the commit. Once a write, with the last version.
-    pub(crate) fn changed(&mut self, job: JobId, version: u64, status: JobStatus, epoch: graphmill_core::Epoch) {
-        self.state.changes.push(JobChange { job, version, status, epoch, deleted: false });
+    /// The row of `held` was written: it has this state and epoch now. Counts a change of state; followers are told after the
+    /// commit.
+    pub(crate) fn changed(&mut self, held: &Held, status: JobStatus, epoch: Epoch) {
+        if held.status != status {
+            self.state.counters.count(held.cell(held.status), -1);
+            self.state.counters.count(held.cell(status), 1);
+        }
+        let change = JobChange { job: held.id, version: held.version, status, epoch, deleted: false };
+        self.state.changes.push(change);
     }
 
     /// Writes an event row at the job's next version and moves `held` there. The caller writes the version to the row.
@@ -75,7 +95,7 @@ impl JobsTx<'_> {
         self.conn
             .prepare_cached("INSERT INTO event (job, seq, at, kind) VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![held.key, signed(held.version), self.now().as_millis(), json])?;
-        if held.version % 1_000 == 0 {
+        if held.version.is_multiple_of(1_000) {
             self.conn
                 .prepare_cached(
                     "DELETE FROM event WHERE job = ?1 AND seq <= \

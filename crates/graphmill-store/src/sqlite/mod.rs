@@ -5,6 +5,7 @@
 mod accept;
 mod claim;
 mod connection;
+mod counters;
 mod documents;
 mod ending;
 mod housekeeping;

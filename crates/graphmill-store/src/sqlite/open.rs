@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::broadcast;
 
 use super::connection::{Schema, open_reader, open_writer, wal_path};
+use super::counters::Counters;
 use super::ids::JobIds;
 use super::journal::JobsState;
 use super::lease::Leases;
@@ -81,6 +82,7 @@ impl SqliteJobStore {
             ids: JobIds::above(last),
             old_leases: true,
             found_lost: Lost::default(),
+            counters: Counters::default(),
             changes: Vec::new(),
             followers: followers.clone(),
         };

@@ -1,10 +1,11 @@
 //! Rows of `job` as records, and the few columns that a write decides by.
 
-use graphmill_core::{CollectionId, DocumentId, Epoch, Fence, JobId, JobStatus, Seq, StageStatus, Timestamp};
+use graphmill_core::{CollectionId, DocumentId, Epoch, Fence, JobId, JobStatus, JobType, Seq, StageStatus, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, named_params};
 use serde_json::{Map, Value};
 
+use super::counters::Cell;
 use crate::records::{JobRecord, StageRecord};
 use crate::{Error, Result};
 
@@ -55,10 +56,12 @@ pub(crate) struct Held {
     pub(crate) document: Option<DocumentId>,
     pub(crate) seq: Option<i64>,
     pub(crate) exclusive_key: Option<String>,
+    pub(crate) collection: CollectionId,
+    pub(crate) job_type: JobType,
 }
 
 const HELD_COLUMNS: &str = "key, id, status, epoch, version, progress, attempts, failures, deaths, max_attempts, intent, \
-     queue IS 'ready', lease_until, document, seq, exclusive_key";
+     queue IS 'ready', lease_until, document, seq, exclusive_key, collection, job_type";
 
 fn held(row: &Row<'_>) -> rusqlite::Result<Held> {
     Ok(Held {
@@ -78,6 +81,8 @@ fn held(row: &Row<'_>) -> rusqlite::Result<Held> {
         document: document(row, 13)?,
         seq: row.get(14)?,
         exclusive_key: row.get(15)?,
+        collection: word(row, 16)?,
+        job_type: word(row, 17)?,
     })
 }
 
@@ -109,6 +114,11 @@ impl Held {
             held_statement(conn, "job_type IN ('ingestion', 'reindex', 'clustering') AND status = 'running'")?;
         let rows = statement.query_map([], held)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Its counter in this state.
+    pub(crate) fn cell(&self, status: JobStatus) -> Cell {
+        (status, self.collection.clone(), self.job_type)
     }
 
     /// The epoch that may write now.

@@ -61,7 +61,8 @@ CREATE INDEX job_dedupe ON job (dedupe_key) WHERE status = 'pending' AND dedupe_
 CREATE INDEX job_of_document ON job (document, seq) WHERE document IS NOT NULL;
 CREATE INDEX job_ended ON job (status, completed_at) WHERE completed_at IS NOT NULL;
 
--- Totals of lists, and how many run in each collection.
+-- Totals of lists, and how many run in each collection. Written once a transaction with the sum of its changes; triggers would write each
+-- change and make every statement keep a journal of its own.
 CREATE TABLE job_count (
   status TEXT NOT NULL,
   collection TEXT NOT NULL,
@@ -69,19 +70,6 @@ CREATE TABLE job_count (
   n INTEGER NOT NULL CHECK (n >= 0),
   PRIMARY KEY (status, collection, job_type)
 ) STRICT, WITHOUT ROWID;
-
-CREATE TRIGGER job_count_insert AFTER INSERT ON job BEGIN
-  INSERT INTO job_count VALUES (new.status, new.collection, new.job_type, 1)
-    ON CONFLICT DO UPDATE SET n = n + 1;
-END;
-CREATE TRIGGER job_count_delete AFTER DELETE ON job BEGIN
-  UPDATE job_count SET n = n - 1 WHERE status = old.status AND collection = old.collection AND job_type = old.job_type;
-END;
-CREATE TRIGGER job_count_update AFTER UPDATE OF status ON job WHEN old.status <> new.status BEGIN
-  UPDATE job_count SET n = n - 1 WHERE status = old.status AND collection = old.collection AND job_type = old.job_type;
-  INSERT INTO job_count VALUES (new.status, new.collection, new.job_type, 1)
-    ON CONFLICT DO UPDATE SET n = n + 1;
-END;
 
 -- What `q` looks through: id, file name, source, document id, in lower case.
 CREATE TABLE job_text (job INTEGER PRIMARY KEY, words TEXT NOT NULL) STRICT;

@@ -61,7 +61,7 @@ fn save(tx: &mut JobsTx<'_>, held: &Held, message: Option<&str>) -> Result<()> {
         )?
         .execute(params![signed(held.version), held.progress, held.deaths, message, held.key, held.epoch])?;
     exactly_one(changed, held.id)?;
-    tx.changed(held.id, held.version, held.status, held.epoch());
+    tx.changed(held, held.status, held.epoch());
     Ok(())
 }
 
@@ -114,21 +114,9 @@ pub(crate) fn record_units(
 ) -> Result<()> {
     let mut held = Held::fenced(tx.conn, fence)?;
     let stage = under_way(tx, &held, name)?;
+    check_units(&held, &stage, name, units)?;
     for (number, output) in units {
-        if *number >= stage.units_total {
-            return Err(Error::Invalid(format!(
-                "stage {name:?} of {} has no unit {number}; it has {}",
-                held.id, stage.units_total
-            )));
-        }
         let (inline, blob) = match output {
-            Output::Inline(bytes) if bytes.len() > Output::INLINE_MAX => {
-                return Err(Error::Invalid(format!(
-                    "output of unit {number} has {} bytes; over {} it belongs in a blob",
-                    bytes.len(),
-                    Output::INLINE_MAX
-                )));
-            }
             Output::Inline(bytes) => (Some(&bytes[..]), None),
             Output::Blob(key) => (None, Some(key.as_str())),
         };
@@ -148,6 +136,28 @@ pub(crate) fn record_units(
     advance(tx, &mut held, &stage, progress)?;
     held.version += 1;
     save(tx, &held, Some(&progress.message))
+}
+
+/// Before anything is written.
+fn check_units(held: &Held, stage: &HeldStage, name: &str, units: &[(u32, Output)]) -> Result<()> {
+    for (number, output) in units {
+        if *number >= stage.units_total {
+            return Err(Error::Invalid(format!(
+                "stage {name:?} of {} has no unit {number}; it has {}",
+                held.id, stage.units_total
+            )));
+        }
+        if let Output::Inline(bytes) = output
+            && bytes.len() > Output::INLINE_MAX
+        {
+            return Err(Error::Invalid(format!(
+                "output of unit {number} has {} bytes; over {} it belongs in a blob",
+                bytes.len(),
+                Output::INLINE_MAX
+            )));
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn report(tx: &mut JobsTx<'_>, fence: Fence, name: &str, progress: &Progress) -> Result<()> {
@@ -240,7 +250,7 @@ pub(crate) fn append_logs(tx: &mut JobsTx<'_>, fence: Fence, logs: &[NewLog]) ->
             .execute(params![held.key, number - LOGS_MAX])?;
     }
     // Those who follow the logs look; nothing else of the job has changed.
-    tx.changed(held.id, held.version, held.status, held.epoch());
+    tx.changed(&held, held.status, held.epoch());
     Ok(())
 }
 

@@ -1,5 +1,8 @@
-//! One writer thread with group commit: many queued writes become one transaction, each in a savepoint of its own, so that one that
-//! fails does not cost the others. What waits for the disk waits together.
+//! One writer thread with group commit: many queued writes become one transaction. What waits for the disk waits together.
+//!
+//! A write that fails before it has changed anything (a stale epoch, an unknown job) costs the others nothing. One that fails later
+//! ends the group: it is rolled back and each of its writes runs alone. That is rare, and cheaper than a savepoint for every write,
+//! which would copy each page before its first change.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,6 +47,8 @@ pub(crate) trait WriterState: Send + 'static {
     fn mark(&self) -> Self::Mark;
     /// The write was rolled back.
     fn undo(&mut self, mark: Self::Mark);
+    /// Writes what was gathered for the whole group.
+    fn before_commit(&mut self, conn: &Connection) -> Result<()>;
     /// All writes since the last call are committed.
     fn committed(&mut self);
 }
@@ -52,6 +57,9 @@ impl WriterState for () {
     type Mark = ();
     fn mark(&self) {}
     fn undo(&mut self, (): ()) {}
+    fn before_commit(&mut self, _: &Connection) -> Result<()> {
+        Ok(())
+    }
     fn committed(&mut self) {}
 }
 
@@ -234,13 +242,12 @@ impl<S: WriterState> WriterThread<S> {
                 done.push((entry, None));
                 break;
             }
-            let outcome = self.run_in_savepoint(entry.as_mut(), &mut must_sync);
-            let lost = self.conn.is_autocommit() || matches!(outcome, Err(Error::Full(_)));
+            let (outcome, halfway) = self.run_one(entry.as_mut(), &mut must_sync);
             if outcome.is_ok() {
                 faults.extend(entry.kind().fault.filter(|f| !faults.contains(f)));
             }
             done.push((entry, outcome.err()));
-            if lost {
+            if halfway {
                 return Err(Error::Backend("the transaction was given up".into()));
             }
             if began.elapsed() > GROUP_TIME {
@@ -251,26 +258,25 @@ impl<S: WriterState> WriterThread<S> {
         self.commit(&faults, must_sync)
     }
 
-    fn run_in_savepoint(&mut self, entry: &mut dyn Queued<S>, must_sync: &mut bool) -> Result<()> {
+    /// Runs one write. The second value: whether it failed halfway, so that the transaction must be given up.
+    fn run_one(&mut self, entry: &mut dyn Queued<S>, must_sync: &mut bool) -> (Result<()>, bool) {
         let mark = self.state.mark();
-        self.conn.prepare_cached("SAVEPOINT one")?.execute([])?;
+        let changes = self.conn.total_changes();
         let mut tx = Tx { conn: &self.conn, state: &mut self.state, must_sync: false };
         let outcome = catch_unwind(AssertUnwindSafe(|| entry.run(&mut tx)))
             .unwrap_or_else(|_| Err(Error::Backend("a write panicked; it was undone".into())));
         *must_sync |= tx.must_sync && outcome.is_ok();
-        if outcome.is_err() {
-            self.state.undo(mark);
-            if !self.conn.is_autocommit() {
-                self.conn.prepare_cached("ROLLBACK TO one")?.execute([])?;
-            }
+        if outcome.is_ok() {
+            return (outcome, false);
         }
-        if !self.conn.is_autocommit() {
-            self.conn.prepare_cached("RELEASE one")?.execute([])?;
-        }
-        outcome
+        self.state.undo(mark);
+        let halfway =
+            self.conn.total_changes() != changes || self.conn.is_autocommit() || matches!(outcome, Err(Error::Full(_)));
+        (outcome, halfway)
     }
 
     fn commit(&mut self, faults: &[(&'static str, &'static str)], must_sync: bool) -> Result<Synced> {
+        self.state.before_commit(&self.conn)?;
         for (before, _) in faults {
             graphmill_core::fault_point!(before);
         }
@@ -311,7 +317,7 @@ impl<S: WriterState> WriterThread<S> {
         let kind = entry.kind();
         let outcome = self.conn.execute_batch("BEGIN IMMEDIATE").map_err(Error::from).and_then(|()| {
             let mut must_sync = false;
-            self.run_in_savepoint(entry, &mut must_sync)?;
+            self.run_one(entry, &mut must_sync).0?;
             self.commit(kind.fault.as_slice(), must_sync)
         });
         match outcome {
