@@ -11,6 +11,8 @@ mod path;
 mod router;
 mod serve;
 mod stream;
+#[cfg(test)]
+mod test_server;
 
 pub use access::AccessPolicy;
 pub use app_state::{AppState, BuildInfo, Limits, ServerConfig, Services, Shared};

@@ -71,3 +71,44 @@ async fn log_request(request: Request, next: Next) -> Response {
     );
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::test_server::TestServer;
+
+    #[tokio::test]
+    async fn unknown_paths_and_methods_are_json() {
+        let server = TestServer::start().await;
+        let answer = server.get("/api/nothing").await;
+        assert_eq!(answer.error(), (404, "not_found".into(), "there is no path /api/nothing".into()));
+        let answer = server.delete("/api/upload").await;
+        assert_eq!(answer.error(), (405, "method_not_allowed".into(), "/api/upload does not take DELETE".into()));
+        assert_eq!(answer.headers["allow"], "POST");
+        let answer = server.get("/api/jobs/%FF%00").await;
+        assert_eq!(answer.error().0, 404);
+        assert!(answer.headers["content-type"].to_str().unwrap().starts_with("application/json"));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer() {
+        let app = Router::new()
+            .route(
+                "/",
+                get(|| async {
+                    if true {
+                        panic!("a defect")
+                    }
+                }),
+            )
+            .layer(CatchPanicLayer::custom(panicked));
+        let response = app.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), 500);
+        let body = axum::body::to_bytes(response.into_body(), 1000).await.unwrap();
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&body).unwrap()["code"], "internal");
+    }
+}

@@ -56,3 +56,60 @@ pub(crate) async fn handle(State(state): State<AppState>, JobPath(job): JobPath)
 fn ended(status: JobStatus) -> Error {
     Error::new(ErrorCode::CannotCancel, format!("Cannot cancel {status} job"))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use crate::test_server::{NO_JOB, TestServer, completed, failed};
+
+    #[tokio::test]
+    async fn pending_and_running_jobs_are_cancelled_ended_ones_not() {
+        let server = TestServer::start().await;
+        let job = server.upload("a.txt", "Pumps pump.").await;
+        let answer = server.post(&format!("/api/jobs/{job}/cancel"), Value::Null).await;
+        let expected = format!(r#"{{"job_id":"{job}","status":"cancelled","message":"Job cancelled successfully"}}"#);
+        assert_eq!((answer.status.as_u16(), answer.text), (200, expected));
+        let answer = server.post(&format!("/api/jobs/{job}/cancel"), Value::Null).await;
+        assert_eq!(answer.error(), (400, "cannot_cancel".into(), "Cannot cancel cancelled job".into()));
+        let job = server.upload("b.txt", "Pumps pump.").await;
+        let running = server.claim().await.fence;
+        assert_eq!(server.post(&format!("/api/jobs/{job}/cancel"), Value::Null).await.status, 200);
+        assert!(server.state.jobs().report(running, "loading", crate::test_server::progress(0.1, 0.5)).await.is_err());
+        for (ending, word) in [(completed(), "completed"), (failed(), "failed")] {
+            let job = server.upload("c.txt", "Pumps pump.").await;
+            let fence = server.claim().await.fence;
+            server.end(fence, ending).await;
+            let answer = server.post(&format!("/api/jobs/{job}/cancel"), Value::Null).await;
+            assert_eq!(answer.error(), (400, "cannot_cancel".into(), format!("Cannot cancel {word} job")));
+        }
+        assert_eq!(server.post(&format!("/api/jobs/{NO_JOB}/cancel"), Value::Null).await.error().0, 404);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_being_published_is_waited_for() {
+        let server = TestServer::start().await;
+        let job = server.upload("a.txt", "Pumps pump.").await;
+        let fence = server.claim().await.fence;
+        server.state.jobs().commit_intent(fence).await.unwrap();
+        let uri = format!("/api/jobs/{job}/cancel");
+        let (answer, ()) = tokio::join!(server.post(&uri, Value::Null), async {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            server.end(fence, completed()).await;
+        });
+        assert_eq!(answer.error(), (400, "cannot_cancel".into(), "Cannot cancel completed job".into()));
+    }
+
+    #[tokio::test]
+    async fn one_that_is_still_being_published_says_so_after_a_second() {
+        let server = TestServer::start().await;
+        let job = server.upload("a.txt", "Pumps pump.").await;
+        let fence = server.claim().await.fence;
+        server.state.jobs().commit_intent(fence).await.unwrap();
+        let begun = std::time::Instant::now();
+        let (status, code, error) = server.post(&format!("/api/jobs/{job}/cancel"), Value::Null).await.error();
+        assert_eq!((status, code.as_str()), (400, "cannot_cancel"));
+        assert!(error.contains("being published"), "{error}");
+        assert!(begun.elapsed() >= super::PUBLISHING_WAIT);
+    }
+}

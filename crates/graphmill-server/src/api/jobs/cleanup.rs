@@ -67,3 +67,63 @@ fn megabytes(bytes: u64) -> f64 {
     let tenths = (bytes as f64 / 100_000.0).ceil();
     tenths / 10.0
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use axum::body::Body;
+    use axum::http::Request;
+    use graphmill_core::{ManualClock, Timestamp};
+    use serde_json::{Value, json};
+
+    use crate::ServerConfig;
+    use crate::test_server::{TestServer, completed, failed};
+
+    #[tokio::test]
+    async fn old_ended_jobs_go_and_documents_stay() {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
+        let server = TestServer::with(ServerConfig::default(), clock.clone()).await;
+        let job = server.upload("kept.txt", "Pumps pump.").await;
+        let claimed = server.claim().await;
+        let document = server.publish(&claimed.job).await;
+        server.end(claimed.fence, completed()).await;
+        server.upload("b.txt", "Pumps pump.").await;
+        server.end(server.claim().await.fence, failed()).await;
+        let cancelled = server.upload("c.txt", "Pumps pump.").await;
+        server.post(&format!("/api/jobs/{cancelled}/cancel"), Value::Null).await;
+        let answer = server.post("/api/jobs/cleanup", Value::Null).await;
+        assert_eq!(answer.text, r#"{"message":"Cleanup complete","jobs_deleted":0,"space_freed_mb":0.0}"#);
+        clock.advance(Duration::from_secs(8 * 24 * 3600));
+        let answer = server.post("/api/jobs/cleanup", Value::Null).await.json();
+        assert_eq!(answer["jobs_deleted"], 2);
+        assert!(answer["space_freed_mb"].as_f64().unwrap() > 0.0);
+        assert_eq!(server.get(&format!("/api/jobs/{job}")).await.status, 404);
+        assert_eq!(server.get(&format!("/api/documents/{document}")).await.json()["status"], "published");
+        let answer = server.post("/api/jobs/cleanup", json!({"older_than_days": 0, "status": ["cancelled"]})).await;
+        assert_eq!(answer.json()["jobs_deleted"], 1);
+    }
+
+    #[tokio::test]
+    async fn a_bad_field_is_named() {
+        let server = TestServer::start().await;
+        for (body, code, part) in [
+            (json!({"status": ["running"]}), "invalid_parameter", "running jobs cannot be cleaned up"),
+            (json!({"status": ["pending"]}), "invalid_parameter", "pending jobs cannot be cleaned up"),
+            (json!({"status": ["done"]}), "invalid_parameter", "\"done\" is none of"),
+            (json!({"status": []}), "invalid_parameter", "empty list"),
+            (json!({"status": "failed"}), "invalid_parameter", "a list of strings"),
+            (json!({"older_than_days": -1}), "invalid_parameter", "from 0 to 36500"),
+            (json!({"older_than_days": 1.5}), "invalid_parameter", "1.5"),
+            (json!({"older_than": 1}), "invalid_parameter", "older_than_days, status"),
+            (json!([1]), "invalid_json", "a list"),
+        ] {
+            let (status, found, error) = server.post("/api/jobs/cleanup", body).await.error();
+            assert_eq!((status, found.as_str()), (400, code), "{error}");
+            assert!(error.contains(part), "{error}");
+        }
+        let request = Request::post("/api/jobs/cleanup").body(Body::from("{}")).unwrap();
+        assert_eq!(server.send(request).await.error().0, 415);
+    }
+}

@@ -27,3 +27,35 @@ pub(crate) async fn handle(State(state): State<AppState>, JobPath(job): JobPath)
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use crate::test_server::{NO_JOB, TestServer, completed};
+
+    #[tokio::test]
+    async fn only_ended_jobs_are_deleted_and_their_blobs_with_them() {
+        let server = TestServer::start().await;
+        let job = server.upload("a.txt", "Pumps pump.").await;
+        let uri = format!("/api/jobs/{job}");
+        let refused =
+            |word: &str| (400, "cannot_delete".to_owned(), format!("Cannot delete {word} job. Cancel it first."));
+        assert_eq!(server.delete(&uri).await.error(), refused("pending"));
+        let fence = server.claim().await.fence;
+        assert_eq!(server.delete(&uri).await.error(), refused("running"));
+        server.end(fence, completed()).await;
+        assert_eq!(server.blob_files().len(), 1);
+        let answer = server.delete(&uri).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.text),
+            (200, format!(r#"{{"message":"Job deleted","job_id":"{job}"}}"#))
+        );
+        assert!(server.blob_files().is_empty());
+        assert_eq!(server.delete(&uri).await.error().0, 404);
+        let job = server.upload("b.txt", "Pumps pump.").await;
+        server.post(&format!("/api/jobs/{job}/cancel"), Value::Null).await;
+        assert_eq!(server.delete(&format!("/api/jobs/{job}")).await.status, 200);
+        assert_eq!(server.delete(&format!("/api/jobs/{NO_JOB}")).await.error().0, 404);
+    }
+}

@@ -63,3 +63,84 @@ pub(crate) async fn handle(State(state): State<AppState>, params: Params) -> Res
     }
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use graphmill_core::{ManualClock, Timestamp};
+
+    use crate::ServerConfig;
+    use crate::test_server::TestServer;
+
+    #[tokio::test]
+    async fn the_five_keys_and_items_without_stages() {
+        let server = TestServer::start().await;
+        server.upload("a.txt", "Pumps pump.").await;
+        let answer = server.get("/api/jobs?status=&job_type=&limit=50&offset=0").await;
+        let json = answer.json();
+        let keys: Vec<_> = json.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["jobs", "total", "limit", "offset", "has_more"]);
+        let keys: Vec<_> = json["jobs"][0].as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["job_id", "job_type", "status", "progress", "message", "created_at", "metadata"]);
+        assert_eq!(json["jobs"][0]["progress"].to_string(), "0.0");
+        assert_eq!(json["total"], 1);
+        assert!(!answer.headers.contains_key("link"));
+    }
+
+    #[tokio::test]
+    async fn walks_by_offset_and_by_cursor_agree_within_one_millisecond() {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
+        let server = TestServer::with(ServerConfig::default(), clock).await;
+        for n in 0..30 {
+            server.upload(&format!("{n}.txt"), "Pumps pump.").await;
+        }
+        let ids = |json: &serde_json::Value| -> Vec<String> {
+            json["jobs"].as_array().unwrap().iter().map(|j| j["job_id"].to_string()).collect()
+        };
+        for filter in ["", "&status=pending"] {
+            let (mut by_offset, mut by_cursor) = (Vec::new(), Vec::new());
+            for offset in (0..30).step_by(7) {
+                let page = server.get(&format!("/api/jobs?limit=7&offset={offset}{filter}")).await.json();
+                assert_eq!(page["total"], 30);
+                assert_eq!(page["has_more"], offset + 7 < 30);
+                by_offset.extend(ids(&page));
+            }
+            let mut next = Some(format!("/api/jobs?limit=7{filter}"));
+            while let Some(uri) = next {
+                let page = server.get(&uri).await;
+                by_cursor.extend(ids(&page.json()));
+                next =
+                    page.headers.get("link").map(|l| l.to_str().unwrap()).map(|link| {
+                        link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned()
+                    });
+            }
+            assert_eq!(by_offset, by_cursor);
+            by_cursor.sort();
+            by_cursor.dedup();
+            assert_eq!(by_cursor.len(), 30);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bad_parameter_is_named() {
+        let server = TestServer::start().await;
+        for (query, part) in [
+            ("status=done", "pending, running, completed, failed, cancelled"),
+            ("job_type=import", "ingestion, reindex, clustering"),
+            ("limit=0", "from 1 to 1000"),
+            ("limit=1001", "from 1 to 1000"),
+            ("limit=ten", "\"ten\""),
+            ("offset=-1", "of 0 or more"),
+            ("offset=99999999999999999999", "of 0 or more"),
+            ("created_after=yesterday", "2024-01-15T16:30:00Z"),
+            ("collection=A%20B", "a-z"),
+            ("cursor=nonsense", "cursor"),
+            ("cursor=x&offset=5", "both"),
+        ] {
+            let (status, code, error) = server.get(&format!("/api/jobs?{query}")).await.error();
+            assert_eq!((status, code.as_str()), (400, "invalid_parameter"), "{query}");
+            assert!(error.contains(part), "{query}: {error}");
+        }
+    }
+}

@@ -56,3 +56,48 @@ fn order(word: &str) -> Result<bool> {
         _ => Err(Error::invalid(format!("the parameter order: {:?} is none of asc, desc", shortened(word)))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use graphmill_store::requests::NewLog;
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::test_server::{NO_JOB, TestServer};
+
+    #[tokio::test]
+    async fn the_least_severity_the_order_and_the_total() {
+        let server = TestServer::start().await;
+        let job = server.upload("a.txt", "Pumps pump.").await;
+        let fence = server.claim().await.fence;
+        let line = |level, message: &str| NewLog {
+            level,
+            message: message.into(),
+            context: Map::from_iter([("n".to_owned(), json!(1))]),
+        };
+        let lines = [(LogLevel::Debug, "d"), (LogLevel::Info, "i"), (LogLevel::Warning, "w"), (LogLevel::Error, "e")];
+        server.state.jobs().append_logs(fence, lines.map(|(l, m)| line(l, m)).into()).await.unwrap();
+        let messages = |json: &Value| -> String {
+            json["logs"].as_array().unwrap().iter().map(|l| l["message"].as_str().unwrap()).collect()
+        };
+        let get = async |query: &str| server.get(&format!("/api/jobs/{job}/logs?{query}")).await;
+        let all = get("").await.json();
+        assert_eq!(all.as_object().unwrap().keys().collect::<Vec<_>>(), ["job_id", "logs", "total"]);
+        assert_eq!(
+            all["logs"][0].as_object().unwrap().keys().collect::<Vec<_>>(),
+            ["timestamp", "level", "message", "context"]
+        );
+        assert!(messages(&all).ends_with("diwe"), "{all}");
+        let some = get("level=warning&limit=1").await.json();
+        assert_eq!(
+            (messages(&some).as_str(), &some["total"], &some["logs"][0]["level"]),
+            ("w", &json!(2), &json!("warning"))
+        );
+        assert_eq!(messages(&get("level=info&order=desc&limit=3").await.json()), "ewi");
+        assert_eq!(messages(&get("after=2999-01-01T00:00:00Z").await.json()), "");
+        for query in ["level=loud", "order=up", "limit=0", "after=now"] {
+            assert_eq!(get(query).await.error().1, "invalid_parameter", "{query}");
+        }
+        assert_eq!(server.get(&format!("/api/jobs/{NO_JOB}/logs")).await.error().0, 404);
+    }
+}

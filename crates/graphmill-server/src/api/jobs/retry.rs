@@ -68,3 +68,60 @@ pub(crate) fn overtaken(by: &str) -> Error {
     };
     Error::new(ErrorCode::Overtaken, message).hint("wait for it to end, or upload the document again")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::test_server::{NO_JOB, TestServer, completed, failed};
+
+    async fn retry(server: &TestServer, job: JobId) -> crate::test_server::Answer {
+        server.post(&format!("/api/jobs/{job}/retry"), Value::Null).await
+    }
+
+    #[tokio::test]
+    async fn a_failed_job_waits_again() {
+        let server = TestServer::start().await;
+        let job = server.upload("a.txt", "Pumps pump.").await;
+        assert_eq!(retry(&server, job).await.error(), (400, "cannot_retry".into(), "Cannot retry pending job".into()));
+        let fence = server.claim().await.fence;
+        server.end(fence, failed()).await;
+        let answer = retry(&server, job).await;
+        let expected = format!(r#"{{"job_id":"{job}","status":"pending","message":"Job will be retried"}}"#);
+        assert_eq!((answer.status.as_u16(), answer.text), (202, expected));
+        assert_eq!(server.post(&format!("/api/jobs/{NO_JOB}/retry"), Value::Null).await.error().0, 404);
+    }
+
+    #[tokio::test]
+    async fn a_completed_job_is_retried_only_over_quarantined_chunks() {
+        let server = TestServer::start().await;
+        let job = server.upload("a.txt", "Pumps pump.").await;
+        let fence = server.claim().await.fence;
+        server.end(fence, completed()).await;
+        assert_eq!(
+            retry(&server, job).await.error(),
+            (400, "cannot_retry".into(), "Cannot retry completed job".into())
+        );
+        let job = server.upload("b.txt", "Pumps pump.").await;
+        let fence = server.claim().await.fence;
+        let patch = Map::from_iter([("chunks_quarantined".to_owned(), json!(2))]);
+        server.state.jobs().merge_metadata(fence, patch).await.unwrap();
+        server.end(fence, completed()).await;
+        let answer = retry(&server, job).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        assert_eq!(answer.json()["retry_of"], job.to_string());
+        assert_ne!(answer.json()["job_id"], job.to_string());
+    }
+
+    #[tokio::test]
+    async fn something_later_of_the_document_stands_in_the_way() {
+        let server = TestServer::start().await;
+        let first = server.upload("a.txt", "Pumps pump.").await;
+        server.end(server.claim().await.fence, failed()).await;
+        let second = server.upload("a.txt", "Pumps pump again.").await;
+        let (status, code, error) = retry(&server, first).await.error();
+        assert_eq!((status, code.as_str()), (409, "overtaken"));
+        assert!(error.contains(&second.to_string()), "{error}");
+    }
+}

@@ -74,3 +74,52 @@ fn options(params: Map<String, Value>, default: IngestionOptions) -> Result<Inge
     options.chunking().map_err(|e| Error::invalid(e.to_string()))?;
     Ok(options)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::test_server::{TestServer, completed, no_document};
+
+    #[tokio::test]
+    async fn a_published_document_is_ingested_again_with_its_settings() {
+        let server = TestServer::start().await;
+        server.upload("a.txt", "Pumps pump.").await;
+        let claimed = server.claim().await;
+        let document = server.publish(&claimed.job).await;
+        let body = json!({"job_type": "ingestion", "params": {"document_id": document, "chunk_overlap": 10}});
+        assert_eq!(server.post("/api/jobs", body.clone()).await.error().1, "overtaken");
+        server.end(claimed.fence, completed()).await;
+        let answer = server.post("/api/jobs", body).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        let keys: Vec<_> = answer.json().as_object().unwrap().keys().cloned().collect();
+        assert_eq!(keys, ["job_id", "document_id", "filename", "status"]);
+        let job = answer.json()["job_id"].as_str().unwrap().parse().unwrap();
+        let params = server.state.jobs().job(job).await.unwrap().params;
+        assert_eq!(
+            (&params["chunk_size"], &params["chunk_overlap"], &params["force"]),
+            (&json!(700), &json!(10), &json!(true))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_bad_request_is_named() {
+        let server = TestServer::start().await;
+        let document = no_document();
+        for (body, status, part) in [
+            (json!({}), 400, "job_type is missing"),
+            (json!({"job_type": "reindex"}), 400, "this version runs ingestion only"),
+            (json!({"job_type": "import"}), 400, "ingestion, reindex, clustering"),
+            (json!({"job_type": "ingestion"}), 400, "params is missing"),
+            (json!({"job_type": "ingestion", "params": {}}), 400, "document_id is missing"),
+            (json!({"job_type": "ingestion", "params": {"document_id": "doc-x"}}), 404, "there is no document doc-x"),
+            (json!({"job_type": "ingestion", "params": {"document_id": document}}), 404, "there is no document"),
+            (json!({"job_type": "ingestion", "params": {}, "parms": 1}), 400, "\"parms\" is not known"),
+        ] {
+            let (found, _, error) = server.post("/api/jobs", body).await.error();
+            assert_eq!(found, status, "{error}");
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}
