@@ -1,1 +1,71 @@
-fn main() {}
+//! graphmill: the job server, its workers, the graph and the command line in one binary.
+
+mod assembly;
+mod cli;
+mod client;
+mod commands;
+mod config;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command, JobsCommand};
+use config::Config;
+
+/// What a command answers to the shell: 0 all went well; 1 it could not be done; 2 wrong usage (clap); 3 some of several things failed.
+fn main() -> ExitCode {
+    graphmill_core::fault::setup();
+    let cli = Cli::parse();
+    if matches!(cli.command, Command::ParseChild) {
+        // Before anything else is opened: a parser child has nothing but its pipes.
+        return ExitCode::from(u8::try_from(graphmill_documents::child::main()).unwrap_or(1));
+    }
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("graphmill: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    if matches!(cli.command, Command::Version) {
+        println!("graphmill {}", env!("CARGO_PKG_VERSION"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut flags = cli.settings.values();
+    if let Command::Serve(serve) = &cli.command {
+        flags.extend(serve.listen.clone().map(|address| ("listen", address)));
+        if !serve.allowed_origin.is_empty() {
+            flags.insert("allowed_origin", serve.allowed_origin.join(","));
+        }
+    }
+    let config = Config::load(flags, cli.settings.config.as_deref())?;
+    telemetry::start(matches!(cli.command, Command::Serve(_)));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let code = runtime.block_on(dispatch(cli.command, config));
+    // Blocking work of an abandoned job must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    code
+}
+
+async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(_) => commands::serve::run(config).await,
+        Command::Ingest(args) => commands::ingest::run(config, args).await,
+        Command::Jobs(JobsCommand::List(args)) => commands::jobs::list(config, args).await,
+        Command::Jobs(JobsCommand::Show { job }) => commands::jobs::show(config, &job).await,
+        Command::Jobs(JobsCommand::Watch { job }) => commands::jobs::watch(config, &job).await,
+        Command::Jobs(JobsCommand::Logs { job, level, limit }) => {
+            commands::jobs::logs(config, &job, level, limit).await
+        }
+        Command::Jobs(JobsCommand::Cancel { job }) => commands::jobs::cancel(config, &job).await,
+        Command::Jobs(JobsCommand::Retry { job }) => commands::jobs::retry(config, &job).await,
+        Command::Export(args) => commands::export::run(config, args).await,
+        Command::Stats(args) => commands::stats::run(config, args).await,
+        Command::Version | Command::ParseChild => Ok(ExitCode::SUCCESS), // answered in `run` and `main`
+    }
+}

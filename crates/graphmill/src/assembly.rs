@@ -1,0 +1,201 @@
+//! Wiring: the only place that names concrete backends. Opens the data folder, binds the stores, starts workers, maintenance and the HTTP server.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use graphmill_core::{Clock, JobType, SystemClock};
+use graphmill_documents::child::{ParserCommand, ParserPool};
+use graphmill_graph::GraphStore;
+use graphmill_graph::embedded::{EmbeddedGraph, EmbeddedOptions};
+use graphmill_jobs::ingestion::IngestionHandler;
+use graphmill_jobs::maintenance::{Maintenance, MaintenanceConfig};
+use graphmill_models::Models;
+use graphmill_runtime::{CpuPool, Registry, Runtime, RuntimeConfig, Services};
+use graphmill_server::{AccessPolicy, AppState, BuildInfo, Limits, ServerConfig};
+use graphmill_store::{
+    Blobs, DataFolder, DiskGuard, DiskOptions, JobStore, SqliteContentCache, SqliteJobStore, SqliteOptions,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+
+/// How often the room on the disk is looked at.
+const DISK_CHECK: Duration = Duration::from_secs(1);
+
+/// Whether this process runs jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Claims and runs jobs.
+    Jobs,
+    /// Only answers.
+    None,
+}
+
+/// A running server.
+pub struct Assembly {
+    url: String,
+    stop: CancellationToken,
+    http: tokio::task::JoinHandle<()>,
+    http_ended: CancellationToken,
+    runtime: Option<Runtime>,
+    maintenance: Maintenance,
+    disk_watch: tokio::task::JoinHandle<()>,
+    _folder: Arc<DataFolder>,
+}
+
+/// The opened stores.
+struct Stores {
+    jobs: Arc<dyn JobStore>,
+    graph: Arc<dyn GraphStore>,
+    cache: Arc<SqliteContentCache>,
+    blobs: Blobs,
+    disk: Arc<DiskGuard>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Assembly {
+    /// Takes the data folder and starts everything; what an earlier process left goes on.
+    pub async fn start(config: &Config, work: Work) -> anyhow::Result<Self> {
+        let listener = listen(config).await?;
+        let folder = Arc::new(DataFolder::lock(&config.data_dir)?);
+        let stores = Stores::open(&config.data_dir, config).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let maintenance = Maintenance::start(
+            stores.jobs.clone(),
+            stores.graph.clone(),
+            stores.blobs.clone(),
+            MaintenanceConfig::default(),
+        );
+        let runtime = match work {
+            Work::Jobs => Some(start_runtime(config, &stores).await?),
+            Work::None => None,
+        };
+        let stop = CancellationToken::new();
+        let services = graphmill_server::Services {
+            jobs: stores.jobs.clone(),
+            graph: stores.graph.clone(),
+            blobs: stores.blobs.clone(),
+            disk: stores.disk.clone(),
+            maintenance: maintenance.clone(),
+            clock: stores.clock.clone(),
+        };
+        let state = AppState::new(services, server_config(config, listener.local_addr()?));
+        folder.set_url(&url)?;
+        let http_ended = CancellationToken::new();
+        let http = tokio::spawn({
+            let (stop, ended) = (stop.clone(), http_ended.clone());
+            async move {
+                if let Err(error) = graphmill_server::serve(listener, state, stop).await {
+                    tracing::error!(%error, "the HTTP server stopped");
+                }
+                ended.cancel();
+            }
+        });
+        let disk_watch = tokio::spawn(watch_disk(stores.disk));
+        Ok(Self { url, stop, http, http_ended, runtime, maintenance, disk_watch, _folder: folder })
+    }
+
+    /// `http://address:port`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Returns when the HTTP server ended although nobody said so.
+    pub async fn failed(&self) {
+        self.http_ended.cancelled().await;
+    }
+
+    /// Gives running jobs back, ends open connections, closes the stores.
+    pub async fn shutdown(self) {
+        if let Some(runtime) = self.runtime {
+            runtime.shutdown().await;
+        }
+        self.maintenance.shutdown().await;
+        self.disk_watch.abort();
+        self.stop.cancel();
+        let _ = self.http.await;
+    }
+}
+
+async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
+    let address = config.listen;
+    if !address.ip().is_loopback() {
+        anyhow::bail!(
+            "listen address {address} can be reached from other machines, and this version has no keys to keep strangers out; \
+             use a loopback address such as 127.0.0.1:{}",
+            address.port()
+        );
+    }
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; choose another address with --listen or GRAPHMILL_LISTEN")
+    })
+}
+
+impl Stores {
+    async fn open(dir: &Path, config: &Config) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let disk = Arc::new(DiskGuard::open(DiskOptions { dir: dir.to_owned(), reserve_bytes: config.reserve_bytes })?);
+        let mut options = SqliteOptions::new(dir.join("jobs.db"), clock.clone());
+        options.disk = Some(disk.clone());
+        let jobs: Arc<dyn JobStore> = Arc::new(SqliteJobStore::open(options)?);
+        let graph: Arc<dyn GraphStore> =
+            Arc::new(EmbeddedGraph::open(EmbeddedOptions::new(dir.join("graph.db"), clock.clone()))?);
+        graph.bind(jobs.id()).await?;
+        // Before anything is accepted: a ticket must be above every one that the graph knows.
+        jobs.raise_tickets_above(graph.highest_seq().await?).await?;
+        let cache = Arc::new(SqliteContentCache::open_with(dir.join("cache.db"), Some(disk.clone()))?);
+        let blobs = Blobs::open(dir.join("blobs"))?;
+        Ok(Self { jobs, graph, cache, blobs, disk, clock })
+    }
+}
+
+async fn start_runtime(config: &Config, stores: &Stores) -> anyhow::Result<Runtime> {
+    let models = Models::new(&config.models, stores.cache.clone())?;
+    let parsers = ParserPool::new(ParserCommand::this_program(["__parse-child"])?, config.parser.clone())?;
+    #[cfg(feature = "fault-points")]
+    for fault in std::env::var("PARSER_FAULTS").unwrap_or_default().split(',').filter(|f| !f.is_empty()) {
+        parsers.inject(fault.parse().map_err(|e: String| anyhow::anyhow!(e))?);
+    }
+    let handler = IngestionHandler::new(
+        stores.graph.clone(),
+        parsers,
+        models.embedder.clone(),
+        models.extractor.clone(),
+        config.models.concurrency,
+    );
+    let registry = Registry::default().with(Arc::new(handler));
+    let services = Services { cpu: CpuPool::new(config.cpu_threads), blobs: stores.blobs.clone() };
+    let mut runtime = RuntimeConfig::new(format!("pid {}", std::process::id()));
+    runtime.concurrency = BTreeMap::from([(JobType::Ingestion, config.workers)]);
+    runtime.stall_limit = config.stall_limit;
+    let disk = stores.disk.clone();
+    runtime.may_claim = Arc::new(move || disk.accepts_uploads());
+    Ok(Runtime::start(stores.jobs.clone(), registry, services, runtime).await?)
+}
+
+fn server_config(config: &Config, address: SocketAddr) -> ServerConfig {
+    ServerConfig {
+        access: AccessPolicy::for_address(address, &config.allowed_hosts, &config.allowed_origins),
+        limits: Limits { file_bytes: config.max_file_bytes, ..Limits::default() },
+        build: BuildInfo { version: env!("CARGO_PKG_VERSION").to_owned(), ..BuildInfo::default() },
+        ..ServerConfig::default()
+    }
+}
+
+/// Notices when there is room again; that it is gone is noticed by whoever writes.
+async fn watch_disk(disk: Arc<DiskGuard>) {
+    let mut tick = tokio::time::interval(DISK_CHECK);
+    loop {
+        tick.tick().await;
+        let disk = disk.clone();
+        let checked = tokio::task::spawn_blocking(move || disk.check()).await;
+        if let Ok(Err(error)) = checked {
+            tracing::warn!(%error, "the room on the disk could not be looked at");
+        }
+    }
+}

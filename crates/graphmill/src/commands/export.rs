@@ -1,0 +1,39 @@
+//! `graphmill export`: the canonical export of a collection.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use futures::StreamExt;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use crate::assembly::Work;
+use crate::cli::ExportArgs;
+use crate::client::Client;
+use crate::config::Config;
+
+/// Writes the export to a file or standard output. A file appears under its name only when it is whole.
+pub async fn run(config: Config, args: ExportArgs) -> anyhow::Result<ExitCode> {
+    let client = Client::connect(&config, Work::None).await?;
+    let path = format!("/api/graph/export?collection={}", args.collection);
+    let result = match &args.output {
+        None => copy(&client, &path, &mut tokio::io::stdout()).await,
+        Some(file) => {
+            let part = file.with_added_extension("part");
+            let cannot = || format!("{} cannot be written", part.display());
+            let mut out = tokio::fs::File::create(&part).await.with_context(cannot)?;
+            copy(&client, &path, &mut out).await?;
+            out.sync_all().await.with_context(cannot)?;
+            Ok(tokio::fs::rename(&part, file).await.with_context(cannot)?)
+        }
+    };
+    client.close().await;
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+async fn copy(client: &Client, path: &str, out: &mut (impl AsyncWrite + Unpin)) -> anyhow::Result<()> {
+    let mut body = client.download(path).await?.bytes_stream();
+    while let Some(piece) = body.next().await {
+        out.write_all(&piece.context("the export broke off; what was written is not whole")?).await?;
+    }
+    Ok(out.flush().await?)
+}

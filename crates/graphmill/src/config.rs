@@ -1,0 +1,202 @@
+//! Settings: flags over environment over `graphmill.toml` over defaults. One table names every key; the rest follows from it.
+
+mod layers;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use graphmill_models::{Endpoint, ModelSettings, Secret};
+
+pub use layers::Layers;
+
+/// A setting: its name in `graphmill.toml` (`table.key`), its default, what it is.
+pub struct Key {
+    /// `embedding.url`; the environment variable is `GRAPHMILL_EMBEDDING_URL`.
+    pub name: &'static str,
+    /// Empty = unset.
+    pub default: &'static str,
+    /// For people.
+    pub help: &'static str,
+}
+
+/// Every setting there is.
+pub const KEYS: &[Key] = &[
+    Key { name: "listen", default: "127.0.0.1:8000", help: "address of the API" },
+    Key { name: "data_dir", default: "", help: "folder of all data (default: graphmill under the user's data folder)" },
+    Key {
+        name: "allowed_hosts",
+        default: "",
+        help: "further names by which the API may be called, separated by commas",
+    },
+    Key { name: "allowed_origin", default: "", help: "web origins that may call the API, separated by commas" },
+    Key { name: "max_file_mb", default: "50", help: "largest uploaded file, in MB" },
+    Key { name: "workers", default: "2", help: "ingestions at once" },
+    Key { name: "cpu_threads", default: "", help: "threads that compute (default: cores)" },
+    Key { name: "stall_seconds", default: "600", help: "a stage that finishes nothing for so long is abandoned" },
+    Key { name: "reserve_mb", default: "64", help: "room kept free for job state when the disk is full, in MB" },
+    Key { name: "embedding.url", default: "", help: "embedding server, ends in /v1 (default: offline model)" },
+    Key { name: "embedding.model", default: "", help: "its model" },
+    Key { name: "embedding.api_key", default: "", help: "its key" },
+    Key {
+        name: "llm.url",
+        default: "",
+        help: "chat server for entity extraction, ends in /v1 (default: offline rules)",
+    },
+    Key { name: "llm.model", default: "", help: "its model" },
+    Key { name: "llm.api_key", default: "", help: "its key" },
+    Key { name: "model_concurrency", default: "8", help: "requests at once to each model server" },
+    Key { name: "parser.memory_mb", default: "2048", help: "memory of a parser process, in MB" },
+    Key { name: "parser.page_seconds", default: "30", help: "longest time on one page" },
+    Key { name: "parser.cpu_seconds", default: "600", help: "longest computing time for one document" },
+];
+
+/// The checked settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// Where all data lies.
+    pub data_dir: PathBuf,
+    /// Names besides the address by which the API may be called.
+    pub allowed_hosts: Vec<String>,
+    /// Foreign web origins that may call.
+    pub allowed_origins: Vec<String>,
+    /// Largest uploaded file, in bytes.
+    pub max_file_bytes: u64,
+    /// Ingestions at once.
+    pub workers: u32,
+    /// Threads of the CPU pool.
+    pub cpu_threads: usize,
+    /// See [`graphmill_runtime::RuntimeConfig::stall_limit`].
+    pub stall_limit: Duration,
+    /// Size of the reserve file, in bytes.
+    pub reserve_bytes: u64,
+    /// Which models.
+    pub models: ModelSettings,
+    /// Limits of parser processes.
+    pub parser: graphmill_documents::child::ParserLimits,
+}
+
+impl Config {
+    /// Reads all layers. `flags`: values given on the command line, by key name. `file`: as given by `--config`.
+    pub fn load(flags: BTreeMap<&'static str, String>, file: Option<&Path>) -> anyhow::Result<Self> {
+        Self::from_layers(&Layers::read(flags, file, std::env::vars())?)
+    }
+
+    fn from_layers(layers: &Layers) -> anyhow::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut parser = graphmill_documents::child::ParserLimits::default();
+        parser.memory_bytes = layers.number("parser.memory_mb", 64..=1 << 20)? << 20;
+        parser.page = Duration::from_secs(layers.number("parser.page_seconds", 1..=86_400)?);
+        parser.cpu = Duration::from_secs(layers.number("parser.cpu_seconds", 1..=86_400)?);
+        let concurrency = usize::try_from(layers.number("model_concurrency", 1..=1_000)?)?;
+        Ok(Self {
+            listen: layers.parse("listen", "an address and port such as 127.0.0.1:8000")?,
+            data_dir: match layers.get("data_dir") {
+                Some(dir) => PathBuf::from(dir),
+                None => default_data_dir()?,
+            },
+            allowed_hosts: words(layers.get("allowed_hosts").unwrap_or_default()).map(str::to_owned).collect(),
+            allowed_origins: layers.get("allowed_origin").map(origins).transpose()?.unwrap_or_default(),
+            max_file_bytes: layers.number("max_file_mb", 1..=1 << 20)? << 20,
+            workers: u32::try_from(layers.number("workers", 1..=256)?)?,
+            cpu_threads: match layers.get("cpu_threads") {
+                Some(_) => usize::try_from(layers.number("cpu_threads", 1..=1_024)?)?,
+                None => cores,
+            },
+            stall_limit: Duration::from_secs(layers.number("stall_seconds", 1..=86_400)?),
+            reserve_bytes: layers.number("reserve_mb", 1..=1 << 20)? << 20,
+            models: ModelSettings {
+                embedding: endpoint(layers, "embedding")?,
+                llm: endpoint(layers, "llm")?,
+                concurrency,
+                ..ModelSettings::default()
+            },
+            parser,
+        })
+    }
+}
+
+/// The entries of a list separated by commas.
+fn words(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|word| !word.is_empty())
+}
+
+fn origins(list: &str) -> anyhow::Result<Vec<String>> {
+    words(list)
+        .map(|origin| {
+            let parsed = url::Url::parse(origin).ok().map(|u| u.origin().ascii_serialization());
+            match parsed {
+                Some(clean) if clean == origin => Ok(clean),
+                _ => bail!(
+                    "allowed_origin {origin:?} is not a web origin; write it as https://example.org, without a path"
+                ),
+            }
+        })
+        .collect()
+}
+
+fn endpoint(layers: &Layers, table: &str) -> anyhow::Result<Option<Endpoint>> {
+    let value = |key: &str| layers.get(&format!("{table}.{key}")).map(str::to_owned);
+    let Some(url) = value("url") else {
+        if value("model").is_some() {
+            bail!("{table}.model is set and {table}.url is not; set {table}.url to a server address that ends in /v1");
+        }
+        return Ok(None);
+    };
+    let parsed = url::Url::parse(&url).with_context(|| format!("{table}.url {url:?} is not a web address"))?;
+    let clean = url.trim_end_matches('/').to_owned();
+    if !matches!(parsed.scheme(), "http" | "https") || !clean.ends_with("/v1") {
+        bail!("{table}.url {url:?} must be an http or https address that ends in /v1");
+    }
+    let Some(model) = value("model") else {
+        bail!("{table}.url is set and {table}.model is not; name the model to use there");
+    };
+    Ok(Some(Endpoint { url: clean, model, api_key: value("api_key").map(|key| Secret::new(&key)) }))
+}
+
+/// `graphmill` under the user's data folder (XDG base directory specification).
+fn default_data_dir() -> anyhow::Result<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    match (set("XDG_DATA_HOME"), set("HOME")) {
+        (Some(data), _) if data.is_absolute() => Ok(data.join("graphmill")),
+        (_, Some(home)) => Ok(home.join(".local/share/graphmill")),
+        _ => bail!("there is no home folder to keep data in; set GRAPHMILL_DATA_DIR or --data-dir"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(vars: &[(&str, &str)]) -> anyhow::Result<Config> {
+        let vars = vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let home = [("GRAPHMILL_DATA_DIR".to_owned(), "data".to_owned())];
+        Config::from_layers(&Layers::read(BTreeMap::new(), Some(Path::new("/dev/null")), home.into_iter().chain(vars))?)
+    }
+
+    #[test]
+    fn defaults_need_nothing() {
+        let config = load(&[]).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8000");
+        assert!(config.models.embedding.is_none());
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_its_source() {
+        let error = load(&[("GRAPHMILL_WORKERS", "many")]).unwrap_err().to_string();
+        assert!(error.contains("GRAPHMILL_WORKERS") && error.contains("many"), "{error}");
+        let error =
+            load(&[("GRAPHMILL_LLM_URL", "http://x/v2"), ("GRAPHMILL_LLM_MODEL", "m")]).unwrap_err().to_string();
+        assert!(error.contains("/v1"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest() {
+        let error = load(&[("GRAPHMILL_LISTN", "x")]).unwrap_err().to_string();
+        assert!(error.contains("GRAPHMILL_LISTEN"), "{error}");
+    }
+}
