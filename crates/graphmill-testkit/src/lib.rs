@@ -1,1 +1,12 @@
 //! skeleton
+
+pub mod app;
+pub mod fake_models;
+
+pub use app::{AppSettings, TestApp};
+pub use fake_models::{FakeConfig, FakeModels, Fault, Mode};
+
+/// Makes ring the TLS provider of this process; harmless when called again.
+pub fn install_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
