@@ -97,13 +97,18 @@ fn damage(data: &[u8]) -> Option<&'static str> {
     let header = crate::format::find(&data[..data.len().min(1024)], b"%PDF-").unwrap_or(0);
     let points = |start: usize| {
         let table = offset.and_then(|offset| data.get(offset.checked_add(start)?..)).map(<[u8]>::trim_ascii_start);
-        table.is_some_and(|table| {
-            let object = table.iter().take(20).skip_while(|byte| byte.is_ascii_digit()).next();
-            table.starts_with(b"xref") || table[..1].iter().all(u8::is_ascii_digit) && object == Some(&b' ')
-        })
+        table.is_some_and(|table| table.starts_with(b"xref") || starts_object(table))
     };
     let fine = points(0) || points(header);
     (!fine).then_some("it does not say rightly where its table of objects lies")
+}
+
+/// Whether bytes start as an object does: two numbers and the word.
+fn starts_object(bytes: &[u8]) -> bool {
+    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(40)]).into_owned();
+    let mut words = head.split_ascii_whitespace();
+    let number = |word: Option<&str>| word.is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
+    number(words.next()) && number(words.next()) && words.next().is_some_and(|word| word.starts_with("obj"))
 }
 
 fn open_error(error: LoadPdfError, damage: Option<&str>) -> Error {

@@ -210,7 +210,7 @@ impl<'a> Interpreter<'a> {
     fn show(&mut self, bytes: &[u8]) {
         let Some(font) = self.state.font.clone() else { return };
         let mut font = font.borrow_mut();
-        let (vertical, scale) = (font.vertical, font.scale);
+        let (vertical, scale, fixed_width) = (font.vertical, font.scale, font.fixed_width);
         let state = &self.state;
         let base = Matrix::new([state.size * state.stretch, 0.0, 0.0, state.size, 0.0, state.rise]);
         let mut matrix = self.text_matrix;
@@ -238,8 +238,8 @@ impl<'a> Interpreter<'a> {
                     None => shown.text.unwrap_or_default(),
                 };
                 let placed = base.then(matrix).then(state.ctm);
-                if let Some(glyph) = place(placed, shown.width / 1000.0, vertical, scale, *space) {
-                    glyphs.push(text, glyph);
+                if let Some(glyph) = place(placed, shown.width / 1000.0, vertical, scale) {
+                    glyphs.push(text, Glyph { after_space: *space, fixed_width, ..glyph });
                     *space = false;
                 }
             }
@@ -271,7 +271,7 @@ impl<'a> Interpreter<'a> {
 }
 
 /// Puts a glyph in its place; `None` if it has none, being infinitely small or far away.
-fn place(matrix: Matrix, length: f32, vertical: bool, scale: f32, after_space: bool) -> Option<Glyph> {
+fn place(matrix: Matrix, length: f32, vertical: bool, scale: f32) -> Option<Glyph> {
     if !matrix.is_finite() || !length.is_finite() {
         return None;
     }
@@ -294,7 +294,7 @@ fn place(matrix: Matrix, length: f32, vertical: bool, scale: f32, after_space: b
         Direction::Down => (-y, x),
     };
     let length = if vertical { length * size } else { length * along };
-    Some(Glyph { start: 0, end: 0, x0, x1: x0 + length, y, size, direction, after_space })
+    Some(Glyph { start: 0, end: 0, x0, x1: x0 + length, y, size, direction, after_space: false, fixed_width: false })
 }
 
 /// The `ActualText` of a marked-content sequence, given in place or among the resources.

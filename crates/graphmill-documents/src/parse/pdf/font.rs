@@ -29,6 +29,8 @@ pub(super) struct Font {
     pub vertical: bool,
     /// The height of its glyphs in units of the size: 1 but for fonts with a matrix of their own.
     pub scale: f32,
+    /// Whether all its glyphs are equally wide, as in listings of programs.
+    pub fixed_width: bool,
 }
 
 enum Kind {
@@ -41,10 +43,16 @@ impl Font {
         let subtype = dict.get::<Name<'_>>("Subtype");
         if subtype.as_ref().is_some_and(|name| name.as_ref() == b"Type0") {
             let composite = Composite::load(dict);
-            return Self { vertical: composite.vertical, scale: 1.0, kind: Kind::Composite(Box::new(composite)) };
+            return Self {
+                vertical: composite.vertical,
+                scale: 1.0,
+                fixed_width: says_fixed_width(dict),
+                kind: Kind::Composite(Box::new(composite)),
+            };
         }
         let simple = Simple::load(dict);
-        Self { vertical: false, scale: simple.scale, kind: Kind::Simple(Box::new(simple)) }
+        let fixed_width = simple.has_one_width() || says_fixed_width(dict);
+        Self { vertical: false, scale: simple.scale, fixed_width, kind: Kind::Simple(Box::new(simple)) }
     }
 
     /// Goes through the codes of a string.
@@ -54,6 +62,14 @@ impl Font {
             Kind::Composite(font) => font.decode(bytes, each),
         }
     }
+}
+
+/// Whether a font says by its name that it is of fixed width. The flag for that in its descriptor is often forgotten, and
+/// sometimes set for fonts that are not.
+fn says_fixed_width(dict: &Dict<'_>) -> bool {
+    let name = dict.get::<Name<'_>>("BaseFont");
+    let name = name.map(|name| String::from_utf8_lossy(name.as_ref()).to_lowercase()).unwrap_or_default();
+    ["mono", "courier", "consol", "typewriter"].iter().any(|word| name.contains(word))
 }
 
 /// The `ToUnicode` map of a font.

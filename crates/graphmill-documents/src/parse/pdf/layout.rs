@@ -21,6 +21,10 @@ struct Word {
     x1: f32,
     y: f32,
     size: f32,
+    /// Baseline and size of the line it was drawn with: a raised or lowered word belongs to that.
+    line_y: f32,
+    line_size: f32,
+    fixed_width: bool,
     /// Its glyphs in the list of the page.
     from: usize,
     to: usize,
@@ -71,6 +75,9 @@ fn words(glyphs: &Glyphs, direction: Direction) -> Vec<Word> {
                 x1: glyph.x1,
                 y: glyph.y,
                 size: glyph.size,
+                line_y: glyph.y,
+                line_size: glyph.size,
+                fixed_width: glyph.fixed_width,
                 from: index,
                 to: index + 1,
                 after_space: glyph.after_space,
@@ -79,7 +86,31 @@ fn words(glyphs: &Glyphs, direction: Direction) -> Vec<Word> {
         last_index = Some(index);
     }
     words.retain(|word| !word.text(glyphs).is_empty());
+    chain(&mut words);
     words
+}
+
+/// Gives words that were drawn one after the other, side by side, the baseline of the largest of them.
+fn chain(words: &mut [Word]) {
+    let mut start = 0;
+    for index in 1..=words.len() {
+        let follows = index < words.len() && {
+            let (last, next) = (words[index - 1], words[index]);
+            let size = last.size.max(next.size);
+            let gap = next.x0 - last.x1;
+            (next.y - last.y).abs() < 0.5 * size && gap > -0.5 * size && gap < 1.2 * size
+        };
+        if !follows {
+            let links = &mut words[start..index];
+            // The first of the largest: the line goes on at its height.
+            let size = links.iter().map(|word| word.size).fold(0.0, f32::max);
+            let base = links.iter().find(|word| word.size >= 0.9 * size).map_or(0.0, |word| word.y);
+            for word in links {
+                (word.line_y, word.line_size) = (base, size);
+            }
+            start = index;
+        }
+    }
 }
 
 fn continues(word: &Word, glyph: &Glyph) -> bool {

@@ -25,6 +25,20 @@ impl Simple {
         Self { texts, widths, scale }
     }
 
+    /// Whether its letters and figures, at least five of them, are equally wide.
+    pub(super) fn has_one_width(&self) -> bool {
+        let shown = self.widths.iter().zip(&self.texts).filter(|(width, text)| {
+            **width > 0.0 && text.as_deref().is_some_and(|text| text.starts_with(char::is_alphanumeric))
+        });
+        let mut widths = shown.map(|(width, _)| *width);
+        let Some(first) = widths.next() else { return false };
+        let mut others = 0;
+        widths.all(|width| {
+            others += 1;
+            (width - first).abs() < 1.0
+        }) && others >= 4
+    }
+
     pub(super) fn shown(&self, code: u8) -> Shown<'_> {
         Shown {
             text: self.texts[usize::from(code)].as_deref(),
@@ -36,6 +50,7 @@ impl Simple {
 
 /// What the codes of a font are called.
 struct Names {
+    is_type3: bool,
     base: Encoding,
     /// Differences from the base, or the encoding that the font file has.
     own: Vec<Option<String>>,
@@ -55,7 +70,8 @@ impl Names {
         } else {
             Encoding::Standard
         };
-        let mut names = Self { base: usual, own: vec![None; 256] };
+        let is_type3 = dict.get::<Name<'_>>("Subtype").is_some_and(|name| name.as_ref() == b"Type3");
+        let mut names = Self { is_type3, base: usual, own: vec![None; 256] };
         let encoding = dict.get::<Object<'_>>("Encoding");
         let by_name = match &encoding {
             Some(Object::Name(name)) => Encoding::by_name(name.as_ref()),
@@ -120,9 +136,28 @@ impl Names {
     fn text(&self, code: u8) -> Option<String> {
         match self.own[usize::from(code)].as_deref() {
             Some(".notdef") => Some(String::new()),
-            Some(name) => text_of(name).map(|text| clean(&text)),
+            Some(name) => text_of(name).or_else(|| self.numbered(name, code)).map(|text| clean(&text)),
             None => self.base.char_of(code).map(|c| clean(c.encode_utf8(&mut [0; 4]))),
         }
+    }
+}
+
+impl Names {
+    /// Bitmap fonts that TeX makes call the glyph of code 65 `a65`; its codes are ASCII, and ligatures below that.
+    fn numbered(&self, name: &str, code: u8) -> Option<String> {
+        let number: u8 = name.trim_start_matches(|c: char| c.is_ascii_alphabetic()).parse().ok()?;
+        if !self.is_type3 || number != code {
+            return None;
+        }
+        Some(match code {
+            11 => "ff".to_owned(),
+            12 => "fi".to_owned(),
+            13 => "fl".to_owned(),
+            14 => "ffi".to_owned(),
+            15 => "ffl".to_owned(),
+            0x21..=0x7e => (code as char).to_string(),
+            _ => return None,
+        })
     }
 }
 

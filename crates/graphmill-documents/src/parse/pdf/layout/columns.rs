@@ -32,7 +32,7 @@ fn arrange(segments: Vec<Segment>, depth: u32, blocks: &mut Vec<Block>) {
     let mut left: Block = Vec::new();
     let mut right: Block = Vec::new();
     let band = |left: &mut Block, right: &mut Block, plain: &mut Block, blocks: &mut Vec<Block>| {
-        if is_running_text(left) && is_running_text(right) {
+        if is_running_text(left, depth) && is_running_text(right, depth) {
             if !plain.is_empty() {
                 blocks.push(std::mem::take(plain));
             }
@@ -116,8 +116,8 @@ fn profile(segments: &[Segment], from: f32, strips: usize) -> (Vec<usize>, Vec<u
 }
 
 /// Whether segments are lines of running text, most of them as wide as their column and of several words, rather than
-/// the cells of a table.
-fn is_running_text(column: &[Segment]) -> bool {
+/// the cells of a table; or columns of such lines.
+fn is_running_text(column: &[Segment], depth: u32) -> bool {
     if column.len() < FEWEST {
         return false;
     }
@@ -126,5 +126,16 @@ fn is_running_text(column: &[Segment]) -> bool {
     let wide = column.iter().filter(|segment| segment.x1 - segment.x0 > 0.55 * (to - from)).count();
     let words: usize = column.iter().map(|segment| segment.words.len()).sum();
     let size = column[column.len() / 2].size;
-    2 * wide >= column.len() && words >= 3 * column.len() && to - from > 10.0 * size
+    if words < 3 * column.len() || to - from < 10.0 * size {
+        return false;
+    }
+    if 2 * wide >= column.len() {
+        return true;
+    }
+    let inner = if depth < MAX_DEPTH { gutter(column) } else { None };
+    inner.is_some_and(|gutter| {
+        let left: Vec<Segment> = column.iter().filter(|segment| segment.x1 <= gutter).cloned().collect();
+        let right: Vec<Segment> = column.iter().filter(|segment| segment.x0 >= gutter).cloned().collect();
+        is_running_text(&left, depth + 1) && is_running_text(&right, depth + 1)
+    })
 }

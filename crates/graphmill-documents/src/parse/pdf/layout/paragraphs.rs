@@ -19,6 +19,10 @@ struct Line {
     size: f32,
     first_word: f32,
     segments: usize,
+    /// Whether it is of a listing: its line break and its indentation are meant.
+    listing: bool,
+    /// Width of a character, in a listing.
+    unit: f32,
 }
 
 /// The text of the blocks of a page.
@@ -54,6 +58,8 @@ fn line(row: &[Segment], glyphs: &Glyphs) -> Option<Line> {
         size: largest.size,
         first_word: first.x1 - first.x0,
         segments: row.len(),
+        listing: words.iter().all(|word| word.fixed_width),
+        unit: (first.x1 - first.x0) / first.text(glyphs).chars().count().max(1) as f32,
     })
 }
 
@@ -103,20 +109,23 @@ fn right_to_left_line(words: &[Word], glyphs: &Glyphs) -> String {
 fn paragraphs(lines: &[Line], vocabulary: &Vocabulary, text: &mut String) {
     let right = lines.iter().map(|line| line.x1).fold(f32::NEG_INFINITY, f32::max);
     let usual = usual_distance(lines);
+    let listing_left = lines.iter().filter(|line| line.listing).map(|line| line.x0).fold(f32::INFINITY, f32::min);
     for (index, line) in lines.iter().enumerate() {
         let before = index.checked_sub(1).map(|before| &lines[before]);
         match before {
-            None => text.push_str(&line.text),
-            Some(before) if is_apart(before, line, usual) => {
-                text.push_str("\n\n");
-                text.push_str(&line.text);
+            None => {}
+            Some(before) if is_apart(before, line, usual) => text.push_str("\n\n"),
+            Some(before) if goes_on(before, line, right) => {
+                join(text, &line.text, vocabulary);
+                continue;
             }
-            Some(before) if goes_on(before, line, right) => join(text, &line.text, vocabulary),
-            Some(_) => {
-                text.push('\n');
-                text.push_str(&line.text);
-            }
+            Some(_) => text.push('\n'),
         }
+        if line.listing && line.unit > 0.0 {
+            let indent = ((line.x0 - listing_left) / line.unit).round().clamp(0.0, 80.0);
+            text.extend(std::iter::repeat_n(' ', indent as usize));
+        }
+        text.push_str(&line.text);
     }
 }
 
@@ -149,6 +158,7 @@ fn goes_on(before: &Line, line: &Line, right: f32) -> bool {
         || before.text.ends_with(is_hyphen) && line.text.starts_with(char::is_alphanumeric);
     before.segments == 1
         && line.segments == 1
+        && !(before.listing && line.listing)
         && alike
         && before.y > line.y
         && !starts_item(&line.text)

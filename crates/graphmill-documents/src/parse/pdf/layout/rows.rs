@@ -21,20 +21,20 @@ pub(super) struct Segment {
 /// Groups the words of a page into rows from the top, and these into segments from the left.
 pub(super) fn segments(words: &[Word], glyphs: &Glyphs) -> Vec<Segment> {
     let mut sorted = words.to_vec();
-    sorted.sort_by(|a, b| b.y.total_cmp(&a.y).then(a.x0.total_cmp(&b.x0)));
+    sorted.sort_by(|a, b| b.line_y.total_cmp(&a.line_y).then(a.x0.total_cmp(&b.x0)));
     let mut segments = Vec::new();
     let mut row: Vec<Word> = Vec::new();
     let (mut y, mut size) = (0.0, 0.0);
     let mut number = 0;
     for word in sorted {
         // A raised or lowered word belongs to its line; an initial of three lines' height to the first of them.
-        let reach = 0.5 * word.size.max(size).min(1.5 * word.size.min(size));
-        if !row.is_empty() && y - word.y > reach {
+        let reach = 0.5 * word.line_size.max(size).min(1.5 * word.line_size.min(size));
+        if !row.is_empty() && y - word.line_y > reach {
             cut_row(std::mem::take(&mut row), number, glyphs, &mut segments);
             number += 1;
         }
-        if row.is_empty() || word.size > 1.1 * size {
-            (y, size) = (word.y, word.size);
+        if row.is_empty() || word.line_size > 1.1 * size {
+            (y, size) = (word.line_y, word.line_size);
         }
         row.push(word);
     }
@@ -50,8 +50,8 @@ fn cut_row(mut row: Vec<Word>, number: usize, glyphs: &Glyphs, segments: &mut Ve
         match &mut open {
             Some(segment) if word.x0 - segment.x1 < SEGMENT_GAP * segment.size.max(word.size) => {
                 segment.x1 = segment.x1.max(word.x1);
-                if word.size > 1.1 * segment.size {
-                    (segment.y, segment.size) = (word.y, word.size);
+                if word.line_size > 1.1 * segment.size {
+                    (segment.y, segment.size) = (word.line_y, word.line_size);
                 }
                 segment.words.push(word);
             }
