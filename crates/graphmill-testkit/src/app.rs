@@ -105,7 +105,8 @@ impl TestApp {
         let log = std::fs::OpenOptions::new().append(true).open(self.log.path())?;
         command.stderr(log);
         let started = Instant::now();
-        let mut child = command.spawn().with_context(|| format!("{} cannot be started", self.settings.binary.display()))?;
+        let mut child =
+            command.spawn().with_context(|| format!("{} cannot be started", self.settings.binary.display()))?;
         let stdout = child.stdout.take().context("no standard output")?;
         let mut lines = BufReader::new(stdout).lines();
         let ready = tokio::time::timeout(PATIENCE, async {
@@ -274,6 +275,7 @@ async fn answer(request: reqwest::RequestBuilder) -> anyhow::Result<(u16, Value)
     let answer = request.send().await?;
     let status = answer.status().as_u16();
     let text = answer.text().await?;
-    let body = serde_json::from_str(&text).with_context(|| format!("HTTP {status} with a body that is not JSON: {text:?}"))?;
+    let body =
+        serde_json::from_str(&text).with_context(|| format!("HTTP {status} with a body that is not JSON: {text:?}"))?;
     Ok((status, body))
 }

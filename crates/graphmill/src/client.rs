@@ -45,6 +45,8 @@ impl Client {
                 (own.url().to_owned(), Some(own))
             }
         };
+        // The client is built without a TLS provider of its own choice; harmless when the models' client has chosen ring already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(5)).build()?;
         Ok(Self { base, http, own })
     }

@@ -1,0 +1,8 @@
+//! Tests of the product as a whole: the real binary, real documents, real kills.
+
+mod cancel;
+mod cases;
+mod kill;
+mod parser;
+mod replace;
+mod support;
