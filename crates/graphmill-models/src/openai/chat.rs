@@ -75,7 +75,7 @@ impl OpenAiExtractor {
         CacheKey { collection: collection.clone(), hash: hasher.finish32() }
     }
 
-    async fn from_cache(
+    async fn look_up(
         &self,
         key: &CacheKey,
         chunk: ChunkInput<'_>,
@@ -195,7 +195,7 @@ impl EntityExtractor for OpenAiExtractor {
     ) -> Result<Extraction, Error> {
         let key = self.key(collection, &chunk);
         let _claim = self.in_flight.claim(vec![key.clone()]).await;
-        if let Some(extraction) = self.from_cache(&key, chunk, ctx).await? {
+        if let Some(extraction) = self.look_up(&key, chunk, ctx).await? {
             return Ok(extraction);
         }
         let mut bad = String::new();

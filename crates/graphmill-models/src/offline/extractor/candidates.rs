@@ -196,7 +196,6 @@ impl Reading<'_> {
             return next;
         }
         let from = self.skip_leading(from, to);
-        let mut to = to;
         while to > from && words[to - 1].place == Place::Heading && self.vocabulary.word(to - 1).stop.is_some() {
             to -= 1;
         }

@@ -155,10 +155,6 @@ impl Lexer<'_> {
                 if heading {
                     self.end_sentence();
                 }
-                if self.gap == Gap::Break && !self.sentence_open {
-                    return;
-                }
-                // A line end is white space.
             }
         }
     }
@@ -339,7 +335,8 @@ fn ends_word(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_whitespace() || b"()[]{}<>\"`,;|*=!?^".contains(&(c as u8));
     }
-    !(c.is_alphanumeric() || matches!(c, '’' | '\u{ad}' | '·')) && !is_mark(c) || cjk::is_cjk(c)
+    let inner = c.is_alphanumeric() || matches!(c, '’' | '\u{ad}' | '·') || is_mark(c);
+    !inner || cjk::is_cjk(c)
 }
 
 /// Combining marks belong to the word in which they stand.
@@ -416,7 +413,7 @@ fn looks_like_title(line: &str) -> bool {
             capitals += usize::from(first.is_uppercase());
         }
     }
-    words >= 2 && words <= 10 && long >= 2 && capitals == long
+    (2..=10).contains(&words) && long >= 2 && capitals == long
 }
 
 /// Past an HTML tag, or past the `<` alone when it is none.

@@ -73,13 +73,9 @@ fn is_pair(reading: &Reading<'_>, i: usize) -> bool {
     let first = &reading.vocabulary.word(i).lower;
     let second = &reading.vocabulary.word(i + 1).lower;
     let adverb = |w: &str| w.ends_with("ly") && w.len() > 4;
-    !reading.lexicon.is_weak(first)
-        && !reading.lexicon.is_weak(second)
-        && !adverb(first)
-        && !adverb(second)
-        && !second.ends_with("ed")
-        && !(reading.lexicon.is_imperative(first) && !after_article(reading, i))
-        && first != second
+    let plain = |w: &str| !reading.lexicon.is_weak(w) && !adverb(w);
+    let instruction = reading.lexicon.is_imperative(first) && !after_article(reading, i);
+    plain(first) && plain(second) && !second.ends_with("ed") && !instruction && first != second
 }
 
 fn after_article(reading: &Reading<'_>, i: usize) -> bool {

@@ -39,6 +39,9 @@ const REACH: usize = 3;
 /// Most words between the ends of a relation that is named.
 const LONGEST_LINK: usize = 6;
 
+/// A named relation, and whether it runs from the second of two entities to the first.
+type Link = (&'static str, bool);
+
 /// Words between two entities, the relation that they name, and whether it runs from the second to the first.
 const CUES: &[(&[&str], &str, bool)] = &[
     (&["is", "part", "of"], "part_of", false),
@@ -114,7 +117,7 @@ pub(super) fn find(
     most: usize,
     before: impl Fn(usize, usize) -> bool,
 ) -> Vec<Relation> {
-    let mut sums: HashMap<(usize, usize), (u64, Option<(&'static str, bool)>)> = HashMap::new();
+    let mut sums: HashMap<(usize, usize), (u64, Option<Link>)> = HashMap::new();
     for (i, a) in occurrences.iter().enumerate() {
         for b in occurrences[i + 1..].iter().take_while(|b| b.sentence == a.sentence).take(REACH) {
             if a.entity == b.entity {
@@ -146,7 +149,7 @@ pub(super) fn find(
 }
 
 /// The relation that the words `from..to` name.
-fn link(reading: &Reading<'_>, from: usize, to: usize) -> Option<(&'static str, bool)> {
+fn link(reading: &Reading<'_>, from: usize, to: usize) -> Option<Link> {
     let form = |i: usize| &*reading.vocabulary.word(i).lower;
     for at in from..to {
         for (cue, kind, reversed) in CUES {
