@@ -4,7 +4,7 @@ pub mod app;
 pub mod fake_models;
 
 pub use app::{AppSettings, TestApp};
-pub use fake_models::{FakeConfig, FakeModels, Fault, Mode};
+pub use fake_models::{FakeConfig, FakeModels, Fault, FaultFor, Mode};
 
 /// Makes ring the TLS provider of this process; harmless when called again.
 pub fn install_tls() {

@@ -163,11 +163,12 @@ fn embedding_answer(items: &[String], mode: &Mode, fault: Fault) -> Value {
     json!({ "object": "list", "data": data, "model": "fake", "usage": { "prompt_tokens": tokens, "total_tokens": tokens } })
 }
 
-fn chat_answer(items: &[String], _: &Mode, fault: Fault) -> Value {
+fn chat_answer(items: &[String], mode: &Mode, fault: Fault) -> Value {
     let text = items.first().map(String::as_str).unwrap_or_default();
     let (content, finish) = match fault {
         Fault::Refusal => ("I cannot help with that.".to_owned(), "stop"),
         Fault::ContentFilter => (String::new(), "content_filter"),
+        _ if !mode.chat_says.is_empty() => (mode.chat_says.clone(), "stop"),
         _ => (answers::extraction(text).to_string(), "stop"),
     };
     let (asked, said) = (text.split_whitespace().count(), content.split_whitespace().count());

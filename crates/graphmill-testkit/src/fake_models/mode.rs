@@ -100,6 +100,8 @@ pub struct Mode {
     pub texts: Vec<FaultFor>,
     /// `Retry-After` of 429 and 503, as it is sent; none if empty.
     pub retry_after: String,
+    /// What the model says to every chat request instead of what follows from the text; not used if empty.
+    pub chat_says: String,
     /// Refuses requests without this bearer token; takes all if empty.
     pub api_key: String,
 }
@@ -116,6 +118,7 @@ impl Default for Mode {
             script: Vec::new(),
             texts: Vec::new(),
             retry_after: "0.05".into(),
+            chat_says: String::new(),
             api_key: String::new(),
         }
     }

@@ -33,9 +33,11 @@ async fn cancel_in_each_stage_leaves_nothing() {
     for stage in ["loading", "chunking", "embedding", "entity_extraction", "persistence"] {
         let app = start_with_faults(&format!("stage.{stage}.unit=1*sleep(400)")).await;
         let job = app.upload_job("report.md", markdown(1, 200), &[]).await.unwrap();
-        app.wait_job(&job, |page| page["stages"].as_array().unwrap().iter().any(|s| s["name"] == stage && s["status"] == "running"))
-            .await
-            .unwrap_or_else(|e| panic!("{stage}: {e:#}"));
+        app.wait_job(&job, |page| {
+            page["stages"].as_array().unwrap().iter().any(|s| s["name"] == stage && s["status"] == "running")
+        })
+        .await
+        .unwrap_or_else(|e| panic!("{stage}: {e:#}"));
         let (status, answer) = app.post(&format!("/api/jobs/{job}/cancel")).await.unwrap();
         assert_eq!(status, 200, "{stage}: {answer}");
         assert_eq!(answer, json!({"job_id": job, "status": "cancelled", "message": "Job cancelled successfully"}));
@@ -73,7 +75,10 @@ async fn cancel_at_fifty_random_moments_is_quick_and_true() {
                 assert_completed(&page);
                 let sentence = answer["error"].as_str().unwrap();
                 assert!(sentence == "Cannot cancel completed job" || sentence.contains("publish"), "{answer}");
-                let (_, deleted) = app.delete(&format!("/api/documents/{}", page["metadata"]["document_id"].as_str().unwrap())).await.unwrap();
+                let (_, deleted) = app
+                    .delete(&format!("/api/documents/{}", page["metadata"]["document_id"].as_str().unwrap()))
+                    .await
+                    .unwrap();
                 assert!(deleted["error"].is_null(), "{deleted}");
             }
             _ => panic!("{status} {answer}"),

@@ -34,7 +34,11 @@ async fn c22_a_blank_document_fails_alone_and_once() {
     }
     for job in &bad {
         let page = app.wait_ended(job).await.unwrap();
-        assert_eq!((page["status"].as_str(), page["errors"][0]["code"].as_str()), (Some("failed"), Some("no_text")), "{page:#}");
+        assert_eq!(
+            (page["status"].as_str(), page["errors"][0]["code"].as_str()),
+            (Some("failed"), Some("no_text")),
+            "{page:#}"
+        );
         assert_eq!(page["attempts"].as_array().unwrap().len(), 1, "no attempt is repeated: {page:#}");
         assert!(page["errors"][0]["message"].as_str().unwrap().contains("no text"), "{page:#}");
     }
@@ -114,8 +118,12 @@ async fn c23_two_files_of_one_name_are_two_documents() {
 async fn c24_a_deletion_beside_an_ingestion_leaves_what_is_shared() {
     const A: &str = "Northgate Pump is made by Halden Works. Northgate Pump weighs 80 kg.";
     const B: &str = "Northgate Pump stands in Basin Four. Basin Four is dry.";
-    let c: String = (0..200).map(|n| format!("Paragraph {n}: Turbine {n} of Lake Station turns at {n}0 rpm near Northgate Pump.\n\n")).collect();
-    let app = TestApp::start_with(BINARY, |s| s.env("FAILPOINTS", "stage.entity_extraction.unit=2*off->1*sleep(1500)")).await.unwrap();
+    let c: String = (0..200)
+        .map(|n| format!("Paragraph {n}: Turbine {n} of Lake Station turns at {n}0 rpm near Northgate Pump.\n\n"))
+        .collect();
+    let app = TestApp::start_with(BINARY, |s| s.env("FAILPOINTS", "stage.entity_extraction.unit=2*off->1*sleep(1500)"))
+        .await
+        .unwrap();
     let a = app.upload_job("a.txt", A, &[]).await.unwrap();
     let b = app.upload_job("b.txt", B, &[]).await.unwrap();
     let page = app.wait_ended(&a).await.unwrap();
@@ -150,7 +158,8 @@ async fn read_stream(app: &TestApp, path: &str) -> (Vec<Value>, u16) {
     let (mut stream, _) = tokio_tungstenite::connect_async(app.socket(path)).await.unwrap();
     let mut messages = Vec::new();
     loop {
-        let next = tokio::time::timeout(Duration::from_secs(20), stream.next()).await.expect("the stream is not closed");
+        let next =
+            tokio::time::timeout(Duration::from_secs(20), stream.next()).await.expect("the stream is not closed");
         match next {
             Some(Ok(Message::Text(text))) => messages.push(serde_json::from_str(&text).unwrap()),
             Some(Ok(Message::Close(frame))) => return (messages, frame.map_or(0, |f| f.code.into())),
@@ -231,13 +240,17 @@ fn assert_times(value: &Value, at: &str) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
-                let time = ["created_at", "started_at", "completed_at", "updated_at", "ended_at", "timestamp"].contains(&key.as_str());
+                let time = ["created_at", "started_at", "completed_at", "updated_at", "ended_at", "timestamp"]
+                    .contains(&key.as_str());
                 if let (true, Some(text)) = (time, value.as_str()) {
                     let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
                     assert_eq!(shape, "9999-99-99T99:99:99.999Z", "{at}: {key} = {text}");
                     let at: graphmill_core::Timestamp = text.parse().unwrap();
                     let now = graphmill_core::Clock::now(&graphmill_core::SystemClock);
-                    assert!(now.since(at) < Duration::from_secs(600) && at <= now.plus(Duration::from_secs(5)), "{key} = {text} is not now in UTC");
+                    assert!(
+                        now.since(at) < Duration::from_secs(600) && at <= now.plus(Duration::from_secs(5)),
+                        "{key} = {text} is not now in UTC"
+                    );
                 }
                 assert_times(value, at);
             }

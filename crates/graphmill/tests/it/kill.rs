@@ -73,7 +73,11 @@ async fn a_kill_at_any_point_changes_nothing_but_the_time() {
         let ready = Instant::now();
         let job = only_job(&app).await;
         let page = app.wait_job(&job, |page| page["status"] != "pending").await.unwrap();
-        assert!(ready.elapsed() < Duration::from_secs(1), "{point}: running again after {:?}: {page:#}", ready.elapsed());
+        assert!(
+            ready.elapsed() < Duration::from_secs(1),
+            "{point}: running again after {:?}: {page:#}",
+            ready.elapsed()
+        );
         let page = app.wait_ended(&job).await.unwrap();
         assert_completed(&page);
         assert_eq!(app.export("default").await.unwrap(), expected, "{point} after {passes}");

@@ -2,7 +2,9 @@
 
 mod cancel;
 mod cases;
+mod cli;
 mod kill;
+mod models;
 mod parser;
 mod replace;
 mod support;

@@ -55,7 +55,11 @@ async fn a_stage_that_hangs_is_abandoned_and_tried_again() {
     let job = app.upload_job("report.md", markdown(1, 50), &[]).await.unwrap();
     let page = app.wait_job(&job, |page| !page["errors"].as_array().unwrap().is_empty()).await.unwrap();
     let error = &page["errors"][0];
-    assert_eq!((error["code"].as_str(), error["stage"].as_str()), (Some("stage_stalled"), Some("embedding")), "{page:#}");
+    assert_eq!(
+        (error["code"].as_str(), error["stage"].as_str()),
+        (Some("stage_stalled"), Some("embedding")),
+        "{page:#}"
+    );
     assert!(error["message"].as_str().unwrap().contains("embedding"), "{page:#}");
     // Another job is not held up, and the abandoned one ends well at its next try.
     let other = app.upload_job("other.md", markdown(2, 3), &[]).await.unwrap();

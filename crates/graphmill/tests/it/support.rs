@@ -20,16 +20,17 @@ pub(crate) async fn start_with_faults(points: &str) -> TestApp {
 
 /// A real document that `make documents` fetched.
 pub(crate) fn real_document(name: &str) -> Vec<u8> {
-    let folder = std::env::var_os("GRAPHMILL_TEST_DOCUMENTS").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/graphmill/documents"))
-    });
+    let folder = std::env::var_os("GRAPHMILL_TEST_DOCUMENTS")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/graphmill/documents")));
     let path = folder.expect("a home folder or GRAPHMILL_TEST_DOCUMENTS").join(name);
     std::fs::read(&path).unwrap_or_else(|e| panic!("{} is not there ({e}); run `make documents`", path.display()))
 }
 
 /// Markdown of `sections` sections of about 730 characters each, in which things recur; the same for the same `seed`.
 pub(crate) fn markdown(seed: u32, sections: u32) -> String {
-    const PLANTS: &[&str] = &["Northgate Pump", "Halden Works", "Valve Controller (VC)", "Rotterdam Terminal", "SCADA Gateway"];
+    const PLANTS: &[&str] =
+        &["Northgate Pump", "Halden Works", "Valve Controller (VC)", "Rotterdam Terminal", "SCADA Gateway"];
     let mut text = format!("# Report {seed}\n\n");
     for n in 0..sections {
         let plant = |k: u32| PLANTS[((seed * 7 + n * 3 + k) % PLANTS.len() as u32) as usize];
