@@ -223,4 +223,34 @@ mod tests {
             assert_eq!(check(foreign).unwrap_err().code(), ErrorCode::OriginNotAllowed, "{foreign}");
         }
     }
+
+    #[tokio::test]
+    async fn the_policy_holds_for_every_path() {
+        let config = crate::ServerConfig { access: policy(), ..crate::ServerConfig::default() };
+        let server =
+            crate::test_server::TestServer::with(config, std::sync::Arc::new(graphmill_core::SystemClock)).await;
+        let call = async |method: &str, uri: &str, pairs: &[(&str, &str)]| {
+            let request = pairs.iter().fold(Request::builder().method(method).uri(uri), |r, (k, v)| r.header(*k, *v));
+            server.send(request.body(axum::body::Body::empty()).unwrap()).await
+        };
+        let (ours, app) = (("host", "localhost:8000"), ("origin", "https://app.example"));
+        assert_eq!(call("GET", "/livez", &[ours]).await.status, 200);
+        assert_eq!(call("GET", "/livez", &[("host", "evil.example")]).await.error().1, "host_not_allowed");
+        for uri in ["/api/jobs", "/nothing", "/api/jobs/job-x/stream"] {
+            let answer = call("GET", uri, &[ours, ("origin", "https://evil.example")]).await;
+            assert_eq!((answer.error().0, answer.error().1.as_str()), (403, "origin_not_allowed"), "{uri}");
+            assert!(!answer.headers.contains_key("access-control-allow-origin"));
+        }
+        let answer = call("GET", "/nothing", &[ours, app]).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.headers["access-control-allow-origin"].to_str().unwrap()),
+            (404, "https://app.example")
+        );
+        let answer = call("OPTIONS", "/api/jobs", &[ours, app, ("access-control-request-method", "POST")]).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.headers["access-control-allow-methods"].to_str().unwrap()),
+            (204, "GET, POST, DELETE")
+        );
+        assert_eq!(call("OPTIONS", "/api/jobs", &[ours]).await.error().0, 405);
+    }
 }

@@ -6,6 +6,8 @@ mod hub;
 mod log_lines;
 mod message;
 mod reader;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

@@ -12,6 +12,8 @@ mod accept;
 mod form;
 mod name;
 mod receive;
+#[cfg(test)]
+mod tests;
 
 use axum::Json;
 use axum::extract::{Request, State};

@@ -74,3 +74,27 @@ pub(crate) async fn handle(
     let chunks = chunks.into_iter().map(ChunkShape::from).collect();
     Ok(Json(Answer { document_id: id, chunks, total, limit, offset, has_more }))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::test_server::{TestServer, no_document};
+
+    #[tokio::test]
+    async fn chunks_with_their_place() {
+        let server = TestServer::start().await;
+        server.upload("a.txt", "Pumps pump.").await;
+        let uri = {
+            let claimed = server.claim().await;
+            format!("/api/documents/{}/chunks", server.publish(&claimed.job).await)
+        };
+        let json = server.get(&uri).await.json();
+        assert_eq!((&json["total"], &json["has_more"]), (&1.into(), &false.into()));
+        let keys: Vec<_> = json["chunks"][0].as_object().unwrap().keys().map(String::as_str).collect();
+        let expected = "chunk_id chunk_index text token_count start_char end_char page_start page_end heading_path";
+        assert_eq!(keys.join(" "), expected);
+        assert_eq!(json["chunks"][0]["text"], "Pumps pump.");
+        let json = server.get(&format!("{uri}?offset=99999999999")).await.json();
+        assert_eq!((json["chunks"].as_array().unwrap().len(), &json["has_more"]), (0, &false.into()));
+        assert_eq!(server.get(&format!("/api/documents/{}/chunks", no_document())).await.error().0, 404);
+    }
+}

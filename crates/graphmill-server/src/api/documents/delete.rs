@@ -70,3 +70,48 @@ async fn is_done(state: &AppState, delete: &DocumentDelete) -> bool {
         Err(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use graphmill_core::JobStatus;
+
+    use crate::test_server::{TestServer, completed, no_document};
+
+    #[tokio::test]
+    async fn a_published_document_goes_and_its_jobs_are_cancelled() {
+        let server = TestServer::start().await;
+        server.upload("a.txt", "Pumps pump.").await;
+        let claimed = server.claim().await;
+        let document = server.publish(&claimed.job).await;
+        server.end(claimed.fence, completed()).await;
+        let again = server.upload("a.txt", "Pumps pump more.").await;
+        let uri = format!("/api/documents/{document}");
+        let answer = server.delete(&uri).await;
+        let expected = format!(r#"{{"message":"Document deleted","document_id":"{document}","status":"deleted"}}"#);
+        assert_eq!((answer.status.as_u16(), answer.text), (200, expected));
+        assert_eq!(server.record(again).await.status, JobStatus::Cancelled);
+        assert_eq!(server.get("/api/graph/stats").await.json()["documents"], 0);
+        let gone = async || server.delete(&uri).await.error();
+        // The task notes that it is done just after the graph has done it.
+        while !server.state.jobs().open_document_deletes(1).await.unwrap().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert_eq!(gone().await, (404, "not_found".into(), format!("there is no document {document}")));
+        assert_eq!(server.delete(&format!("/api/documents/{}", no_document())).await.error().0, 404);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_done_within_a_second_is_done_later() {
+        let server = TestServer::start().await;
+        server.upload("a.txt", "Pumps pump.").await;
+        let claimed = server.claim().await;
+        let document = server.publish(&claimed.job).await;
+        server.state.services.maintenance.shutdown().await;
+        let uri = format!("/api/documents/{document}");
+        for _ in 0..2 {
+            let answer = server.delete(&uri).await;
+            assert_eq!((answer.status.as_u16(), answer.json()["status"].as_str().unwrap()), (202, "deleting"));
+        }
+        assert_eq!(server.state.jobs().open_document_deletes(9).await.unwrap().len(), 1);
+    }
+}

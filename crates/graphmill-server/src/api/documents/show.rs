@@ -72,3 +72,46 @@ fn known(job: &JobRecord) -> Map<String, Value> {
     }
     known
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::test_server::{TestServer, completed, failed, no_document};
+
+    #[tokio::test]
+    async fn before_and_after_it_is_published() {
+        let server = TestServer::start().await;
+        let job = server.upload("a.txt", "Pumps pump.").await;
+        let uri = format!("/api/documents/{}", server.record(job).await.document.unwrap());
+        let json = server.get(&uri).await.json();
+        assert_eq!(
+            (&json["status"], &json["filename"], &json["source"]),
+            (&json!("pending"), &json!("a.txt"), &json!("a.txt"))
+        );
+        assert_eq!(json["job"]["job_id"], job.to_string());
+        let claimed = server.claim().await;
+        server.publish(&claimed.job).await;
+        server.end(claimed.fence, completed()).await;
+        let json = server.get(&uri).await.json();
+        assert_eq!(
+            (&json["status"], &json["chunk_count"], &json["title"]),
+            (&json!("published"), &json!(1), &json!("Pumps"))
+        );
+        assert_eq!(json["job"]["status"], "completed");
+    }
+
+    #[tokio::test]
+    async fn a_failed_one_is_shown_a_deleted_or_unknown_one_not() {
+        let server = TestServer::start().await;
+        let job = server.upload("a.txt", "Pumps pump.").await;
+        let uri = format!("/api/documents/{}", server.record(job).await.document.unwrap());
+        server.end(server.claim().await.fence, failed()).await;
+        assert_eq!(server.get(&uri).await.json()["status"], "failed");
+        server.upload("a.txt", "Pumps pump.").await;
+        assert_eq!(server.delete(&uri).await.status, 200);
+        assert_eq!(server.get(&uri).await.error().1, "not_found");
+        assert_eq!(server.get(&format!("/api/documents/{}", no_document())).await.error().0, 404);
+        assert_eq!(server.get("/api/documents/doc-001").await.error().2, "there is no document doc-001");
+    }
+}

@@ -21,3 +21,21 @@ pub(crate) async fn handle(State(state): State<AppState>, params: Params) -> Res
     });
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::test_server::TestServer;
+
+    #[tokio::test]
+    async fn json_lines() {
+        let server = TestServer::start().await;
+        server.upload("a.txt", "Pumps pump.").await;
+        let claimed = server.claim().await;
+        server.publish(&claimed.job).await;
+        let answer = server.get("/api/graph/export").await;
+        assert_eq!(answer.headers["content-type"], "application/x-ndjson");
+        let lines: Vec<serde_json::Value> = answer.text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        assert!(lines.len() >= 3 && answer.text.ends_with('\n'), "{}", answer.text);
+        assert_eq!(server.get("/api/graph/export?collection=A").await.error().0, 400);
+    }
+}

@@ -75,3 +75,23 @@ async fn asked<T, E: Display>(question: impl Future<Output = Result<T, E>>) -> O
         Err(_) => Some(format!("a store did not answer for {} s", PATIENCE.as_secs())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::test_server::TestServer;
+
+    #[tokio::test]
+    async fn ready_degraded_unavailable() {
+        let server = TestServer::start().await;
+        let answer = server.get("/readyz").await;
+        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, r#"{"status":"ready"}"#));
+        server.state.services.disk.note_full();
+        let answer = server.get("/readyz").await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["status"]), (200, &"degraded".into()));
+        assert_eq!(answer.json()["reasons"][0]["code"], "storage_full");
+        server.state.stopping.cancel();
+        let answer = server.get("/readyz").await;
+        assert_eq!((answer.error().0, answer.error().1.as_str()), (503, "unavailable"));
+        assert_eq!(server.get("/livez").await.text, r#"{"status":"ok"}"#);
+    }
+}

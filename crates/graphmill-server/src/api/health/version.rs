@@ -18,3 +18,21 @@ pub(crate) async fn handle(State(state): State<AppState>) -> Json<Value> {
     answer.insert("schema".into(), Value::Object(schema));
     Json(Value::Object(answer))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use graphmill_core::SystemClock;
+
+    use crate::test_server::TestServer;
+    use crate::{BuildInfo, ServerConfig};
+
+    #[tokio::test]
+    async fn name_version_commit_schema() {
+        let build = BuildInfo { version: "1.2.3".into(), git: Some("abc".into()), schema: vec![("jobs".into(), 1)] };
+        let config = ServerConfig { build, ..ServerConfig::default() };
+        let answer = TestServer::with(config, Arc::new(SystemClock)).await.get("/version").await;
+        assert_eq!(answer.text, r#"{"name":"graphmill","version":"1.2.3","git":"abc","schema":{"jobs":1}}"#);
+    }
+}

@@ -79,7 +79,6 @@ fn options(params: Map<String, Value>, default: IngestionOptions) -> Result<Inge
 mod tests {
     use serde_json::json;
 
-    use super::*;
     use crate::test_server::{TestServer, completed, no_document};
 
     #[tokio::test]
