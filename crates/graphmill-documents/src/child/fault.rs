@@ -13,7 +13,7 @@ pub enum Fault {
     OverflowStack,
     /// Allocates until no more is given.
     EatMemory,
-    /// Never answers, and uses no processor time.
+    /// Gives a warning that it hangs, and never anything more. Uses no processor time.
     Hang,
     /// Never answers, and uses all the processor time it gets.
     Spin,
@@ -62,9 +62,13 @@ impl Fault {
                     eaten.push(std::hint::black_box(vec![1_u8; 16 << 20]));
                 }
             }
-            Self::Hang => loop {
-                std::thread::park();
-            },
+            Self::Hang => {
+                let warning = super::protocol::Answer::Warning(crate::Warning::new("hangs", "a fault was asked for"));
+                let _ = super::protocol::write_frame(output, &warning);
+                loop {
+                    std::thread::park();
+                }
+            }
             Self::Spin => loop {
                 std::hint::spin_loop();
             },

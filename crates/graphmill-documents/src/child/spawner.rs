@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Weak};
@@ -155,11 +156,13 @@ fn run(command: &ParserCommand, inbox: &mpsc::Receiver<Order>, idle: &Weak<Mutex
     }
 }
 
+/// In a process group of its own: an interrupt from the terminal is for the server, which then ends in order.
 fn start(command: &ParserCommand) -> std::io::Result<Child> {
     Command::new(&command.program)
         .args(&command.args)
         .env_clear()
         .current_dir("/")
+        .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

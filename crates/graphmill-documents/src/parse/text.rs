@@ -38,11 +38,11 @@ pub(super) fn parse(path: &Path, sink: &mut dyn PageSink) -> Result<DocumentInfo
 /// CR LF nor a combining mark at the start of the next block is cut off. Without line breaks: before its last word, or
 /// when even words are lacking, not yet.
 pub(super) fn last_line_start(text: &str) -> usize {
-    let body = &text[..text.len().saturating_sub(1)];
-    if let Some(at) = body.rfind('\n') {
+    let bytes = text.as_bytes();
+    let body = &bytes[..bytes.len().saturating_sub(1)];
+    if let Some(at) = body.iter().rposition(|byte| *byte == b'\n') {
         return at + 1;
     }
-    let bytes = text.as_bytes();
     (1..bytes.len())
         .rev()
         .take(4096)
@@ -60,6 +60,7 @@ mod tests {
         assert_eq!(last_line_start("one\r\ntwo\r\n"), 5);
         assert_eq!(last_line_start("one two"), 4);
         assert_eq!(last_line_start("onetwo"), 0);
+        assert_eq!(last_line_start("一\n二"), 4);
         assert_eq!(last_line_start(""), 0);
     }
 }

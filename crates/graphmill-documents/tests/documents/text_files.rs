@@ -123,6 +123,9 @@ fn an_odd_file_is_bounded_too() {
     let line = "word ".repeat(700_000);
     let (found, _) = parse("line.txt", line.as_bytes()).expect("readable");
     assert!(found.pages.len() > 2 && document_text(&found.pages) == line);
+    let wide = "図書館は朝九時に開く。月曜日は休みである。\n".repeat(40_000);
+    let (found, _) = parse("wide.txt", wide.as_bytes()).expect("readable");
+    assert!(found.pages.len() > 1 && document_text(&found.pages) == wide);
     let fence = format!("```\n{}", "code line\n".repeat(2_000_000));
     let (found, _) = parse("fence.md", fence.as_bytes()).expect("readable");
     assert!(document_text(&found.pages) == fence);

@@ -76,7 +76,7 @@ fn says_fixed_width(dict: &Dict<'_>) -> bool {
 fn to_unicode(dict: &Dict<'_>) -> Option<hayro_cmap::CMap> {
     let stream = dict.get::<Stream<'_>>("ToUnicode")?;
     let data = stream.decoded_data().ok()?;
-    hayro_cmap::CMap::parse(&data, |name| hayro_cmap::load_embedded(name))
+    hayro_cmap::CMap::parse(&data, hayro_cmap::load_embedded)
 }
 
 /// What a `ToUnicode` map says of a code. NUL and U+FFFD mean that whoever wrote it did not know.

@@ -17,8 +17,11 @@ pub(super) struct Composite {
     widths: HashMap<u32, f32>,
     default_width: f32,
     /// What was looked up already: codes with their length in bytes.
-    known: HashMap<(u32, u8), (Option<Box<str>>, f32)>,
+    known: HashMap<(u32, u8), Known>,
 }
+
+/// Text and width of a code.
+type Known = (Option<Box<str>>, f32);
 
 impl Composite {
     pub(super) fn load(dict: &Dict<'_>) -> Self {
@@ -115,7 +118,7 @@ fn collection(descendant: &Dict<'_>) -> Option<CMap> {
     let ordering = info.get::<PdfString<'_>>("Ordering")?;
     let name = CidFamily::from_registry_ordering(&registry, &ordering).ucs2_cmap()?;
     let data = hayro_cmap::load_embedded(name)?;
-    CMap::parse(data, |name| hayro_cmap::load_embedded(name))
+    CMap::parse(data, hayro_cmap::load_embedded)
 }
 
 /// `W` and `DW` (ISO 32000-1, 9.7.4.3): lists of one width each, or ranges of equal width.
