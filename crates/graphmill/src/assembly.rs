@@ -29,7 +29,7 @@ const DISK_CHECK: Duration = Duration::from_secs(1);
 
 /// Whether this process runs jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Work {
+pub(crate) enum Work {
     /// Claims and runs jobs.
     Jobs,
     /// Only answers.
@@ -37,7 +37,7 @@ pub enum Work {
 }
 
 /// A running server.
-pub struct Assembly {
+pub(crate) struct Assembly {
     url: String,
     stop: CancellationToken,
     http: tokio::task::JoinHandle<()>,
@@ -60,7 +60,7 @@ struct Stores {
 
 impl Assembly {
     /// Takes the data folder and starts everything; what an earlier process left goes on.
-    pub async fn start(config: &Config, work: Work) -> anyhow::Result<Self> {
+    pub(crate) async fn start(config: &Config, work: Work) -> anyhow::Result<Self> {
         let listener = listen(config).await?;
         let folder = Arc::new(DataFolder::lock(&config.data_dir)?);
         let stores = Stores::open(&config.data_dir, config).await?;
@@ -101,17 +101,17 @@ impl Assembly {
     }
 
     /// `http://address:port`.
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// Returns when the HTTP server ended although nobody said so.
-    pub async fn failed(&self) {
+    pub(crate) async fn failed(&self) {
         self.http_ended.cancelled().await;
     }
 
     /// Gives running jobs back, ends open connections, closes the stores.
-    pub async fn shutdown(self) {
+    pub(crate) async fn shutdown(self) {
         if let Some(runtime) = self.runtime {
             runtime.shutdown().await;
         }

@@ -8,36 +8,36 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Turns document collections into a knowledge graph, as durable background jobs.
 #[derive(Debug, Parser)]
 #[command(name = "graphmill", version, about, arg_required_else_help = true, propagate_version = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Settings that every command takes.
     #[command(flatten)]
-    pub settings: SettingFlags,
+    pub(crate) settings: SettingFlags,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// Flags that stand over environment and `graphmill.toml`.
 #[derive(Debug, Args)]
-pub struct SettingFlags {
+pub(crate) struct SettingFlags {
     /// Settings file (default: graphmill.toml in the current folder, if there is one)
     #[arg(long, global = true, env = "GRAPHMILL_CONFIG", value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// Folder of all data (default: graphmill under the user's data folder)
     #[arg(long, global = true, value_name = "DIR")]
-    pub data_dir: Option<String>,
+    pub(crate) data_dir: Option<String>,
 }
 
 impl SettingFlags {
     /// The given ones, by key name.
-    pub fn values(&self) -> BTreeMap<&'static str, String> {
+    pub(crate) fn values(&self) -> BTreeMap<&'static str, String> {
         self.data_dir.iter().map(|dir| ("data_dir", dir.clone())).collect()
     }
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run the server
     Serve(ServeArgs),
     /// Ingest files and folders; talks to the running server, else works by itself
@@ -58,44 +58,44 @@ pub enum Command {
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
-pub struct ServeArgs {
+pub(crate) struct ServeArgs {
     /// Address of the API (default: 127.0.0.1:8000)
     #[arg(long, value_name = "ADDRESS:PORT")]
-    pub listen: Option<String>,
+    pub(crate) listen: Option<String>,
     /// A web origin that may call the API; may be repeated
     #[arg(long, value_name = "ORIGIN")]
-    pub allowed_origin: Vec<String>,
+    pub(crate) allowed_origin: Vec<String>,
 }
 
 /// Arguments of `ingest`.
 #[derive(Debug, Args)]
-pub struct IngestArgs {
+pub(crate) struct IngestArgs {
     /// Files and folders. A file in a folder is known by its path from the folder on (`wiki/pumps/readme.md` for `ingest wiki`).
     #[arg(required = true, value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
+    pub(crate) paths: Vec<PathBuf>,
     /// Collection to put them into
     #[arg(long, default_value = "default")]
-    pub collection: String,
+    pub(crate) collection: String,
     /// Do not extract entities
     #[arg(long)]
-    pub no_entities: bool,
+    pub(crate) no_entities: bool,
     /// Characters of a chunk
     #[arg(long, default_value_t = 1000)]
-    pub chunk_size: u64,
+    pub(crate) chunk_size: u64,
     /// Characters that a chunk shares with the one before
     #[arg(long, default_value_t = 200)]
-    pub chunk_overlap: u64,
+    pub(crate) chunk_overlap: u64,
     /// Run all stages even when nothing changed
     #[arg(long)]
-    pub force: bool,
+    pub(crate) force: bool,
     /// Do not wait for the jobs to end (only with a running server)
     #[arg(long)]
-    pub detach: bool,
+    pub(crate) detach: bool,
 }
 
 /// `jobs …`
 #[derive(Debug, Subcommand)]
-pub enum JobsCommand {
+pub(crate) enum JobsCommand {
     /// The newest jobs
     List(ListArgs),
     /// One job with its stages and errors
@@ -133,21 +133,21 @@ pub enum JobsCommand {
 
 /// Arguments of `jobs list`.
 #[derive(Debug, Args)]
-pub struct ListArgs {
+pub(crate) struct ListArgs {
     /// pending, running, completed, failed or cancelled
     #[arg(long)]
-    pub status: Option<String>,
+    pub(crate) status: Option<String>,
     /// ingestion, reindex or clustering
     #[arg(long = "type")]
-    pub job_type: Option<String>,
+    pub(crate) job_type: Option<String>,
     /// At most so many
     #[arg(long, default_value_t = 50)]
-    pub limit: u32,
+    pub(crate) limit: u32,
 }
 
 /// Severities of log lines.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Level {
+pub(crate) enum Level {
     /// Everything
     Debug,
     /// The ordinary course and what is above
@@ -160,19 +160,19 @@ pub enum Level {
 
 /// Arguments of `export`.
 #[derive(Debug, Args)]
-pub struct ExportArgs {
+pub(crate) struct ExportArgs {
     /// Collection to export
     #[arg(long, default_value = "default")]
-    pub collection: String,
+    pub(crate) collection: String,
     /// File to write (default: standard output)
     #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// A collection.
 #[derive(Debug, Args)]
-pub struct CollectionArgs {
+pub(crate) struct CollectionArgs {
     /// Only this collection
     #[arg(long)]
-    pub collection: Option<String>,
+    pub(crate) collection: Option<String>,
 }

@@ -11,7 +11,7 @@ use crate::assembly::{Assembly, Work};
 use crate::config::Config;
 
 /// A connection to a server.
-pub struct Client {
+pub(crate) struct Client {
     base: String,
     http: reqwest::Client,
     /// The server of this process, if none was running.
@@ -21,17 +21,17 @@ pub struct Client {
 /// An answer other than success.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub struct Refused {
+pub(crate) struct Refused {
     /// HTTP status.
-    pub status: u16,
+    pub(crate) status: u16,
     /// The sentence, with its hint.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl Client {
     /// Finds the running server of the data folder; without one, starts one in this process that listens on a free port of 127.0.0.1. `work`: whether
     /// that one runs jobs.
-    pub async fn connect(config: &Config, work: Work) -> anyhow::Result<Self> {
+    pub(crate) async fn connect(config: &Config, work: Work) -> anyhow::Result<Self> {
         let running = graphmill_store::find_running(&config.data_dir)?;
         let (base, own) = match running {
             Some(server) => match server.url {
@@ -52,34 +52,34 @@ impl Client {
     }
 
     /// Whether a server other than this process answers.
-    pub fn is_remote(&self) -> bool {
+    pub(crate) fn is_remote(&self) -> bool {
         self.own.is_none()
     }
 
     /// Stops the server of this process, if there is one.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         if let Some(own) = self.own {
             own.shutdown().await;
         }
     }
 
     /// GET of a path with its query.
-    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.send(self.http.get(format!("{}{path}", self.base))).await
     }
 
     /// POST without a body.
-    pub async fn post(&self, path: &str) -> anyhow::Result<Value> {
+    pub(crate) async fn post(&self, path: &str) -> anyhow::Result<Value> {
         self.send(self.http.post(format!("{}{path}", self.base))).await
     }
 
     /// POST of a multipart form.
-    pub async fn post_form(&self, path: &str, form: reqwest::multipart::Form) -> anyhow::Result<Value> {
+    pub(crate) async fn post_form(&self, path: &str, form: reqwest::multipart::Form) -> anyhow::Result<Value> {
         self.send(self.http.post(format!("{}{path}", self.base)).multipart(form)).await
     }
 
     /// GET whose body is read piece by piece.
-    pub async fn download(&self, path: &str) -> anyhow::Result<reqwest::Response> {
+    pub(crate) async fn download(&self, path: &str) -> anyhow::Result<reqwest::Response> {
         let answer = self.http.get(format!("{}{path}", self.base)).send().await.with_context(|| self.unreachable())?;
         if answer.status().is_success() { Ok(answer) } else { Err(refused(answer).await.into()) }
     }
@@ -97,7 +97,7 @@ impl Client {
     }
 
     /// Follows a job to its last message; `each` sees every message. A connection that breaks is made again where it broke.
-    pub async fn follow(&self, job: &str, mut each: impl FnMut(&Value)) -> anyhow::Result<Value> {
+    pub(crate) async fn follow(&self, job: &str, mut each: impl FnMut(&Value)) -> anyhow::Result<Value> {
         let socket = self.base.replacen("http", "ws", 1);
         let mut since = 0;
         let mut breaks = 0;

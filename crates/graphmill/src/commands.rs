@@ -1,7 +1,7 @@
 //! The commands, one file each.
 
-pub mod export;
-pub mod ingest;
-pub mod jobs;
-pub mod serve;
-pub mod stats;
+pub(crate) mod export;
+pub(crate) mod ingest;
+pub(crate) mod jobs;
+pub(crate) mod serve;
+pub(crate) mod stats;

@@ -10,20 +10,20 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use graphmill_models::{Endpoint, ModelSettings, Secret};
 
-pub use layers::Layers;
+pub(crate) use layers::Layers;
 
 /// A setting: its name in `graphmill.toml` (`table.key`), its default, what it is.
-pub struct Key {
+pub(crate) struct Key {
     /// `embedding.url`; the environment variable is `GRAPHMILL_EMBEDDING_URL`.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Empty = unset.
-    pub default: &'static str,
+    pub(crate) default: &'static str,
     /// For people.
-    pub help: &'static str,
+    pub(crate) help: &'static str,
 }
 
 /// Every setting there is.
-pub const KEYS: &[Key] = &[
+pub(crate) const KEYS: &[Key] = &[
     Key { name: "listen", default: "127.0.0.1:8000", help: "address of the API" },
     Key { name: "data_dir", default: "", help: "folder of all data (default: graphmill under the user's data folder)" },
     Key {
@@ -53,45 +53,58 @@ pub const KEYS: &[Key] = &[
     Key { name: "parser.cpu_seconds", default: "600", help: "longest computing time for one document" },
 ];
 
+/// All settings with their environment variables, for `graphmill --help`.
+pub(crate) fn help() -> String {
+    let mut text =
+        String::from("Settings (environment variable, default, what it is; the same names stand in graphmill.toml):\n");
+    for key in KEYS {
+        let default = if key.default.is_empty() { String::new() } else { format!(" [{}]", key.default) };
+        text.push_str(&format!("  {:<32} {}{default}\n", layers::variable_of(key.name), key.help));
+    }
+    text
+}
+
 /// The checked settings.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub(crate) struct Config {
     /// Where the API listens.
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// Where all data lies.
-    pub data_dir: PathBuf,
+    pub(crate) data_dir: PathBuf,
     /// Names besides the address by which the API may be called.
-    pub allowed_hosts: Vec<String>,
+    pub(crate) allowed_hosts: Vec<String>,
     /// Foreign web origins that may call.
-    pub allowed_origins: Vec<String>,
+    pub(crate) allowed_origins: Vec<String>,
     /// Largest uploaded file, in bytes.
-    pub max_file_bytes: u64,
+    pub(crate) max_file_bytes: u64,
     /// Ingestions at once.
-    pub workers: u32,
+    pub(crate) workers: u32,
     /// Threads of the CPU pool.
-    pub cpu_threads: usize,
+    pub(crate) cpu_threads: usize,
     /// See [`graphmill_runtime::RuntimeConfig::stall_limit`].
-    pub stall_limit: Duration,
+    pub(crate) stall_limit: Duration,
     /// Size of the reserve file, in bytes.
-    pub reserve_bytes: u64,
+    pub(crate) reserve_bytes: u64,
     /// Which models.
-    pub models: ModelSettings,
+    pub(crate) models: ModelSettings,
     /// Limits of parser processes.
-    pub parser: graphmill_documents::child::ParserLimits,
+    pub(crate) parser: graphmill_documents::child::ParserLimits,
 }
 
 impl Config {
     /// Reads all layers. `flags`: values given on the command line, by key name. `file`: as given by `--config`.
-    pub fn load(flags: BTreeMap<&'static str, String>, file: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) fn load(flags: BTreeMap<&'static str, String>, file: Option<&Path>) -> anyhow::Result<Self> {
         Self::from_layers(&Layers::read(flags, file, std::env::vars())?)
     }
 
     fn from_layers(layers: &Layers) -> anyhow::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut parser = graphmill_documents::child::ParserLimits::default();
-        parser.memory_bytes = layers.number("parser.memory_mb", 64..=1 << 20)? << 20;
-        parser.page = Duration::from_secs(layers.number("parser.page_seconds", 1..=86_400)?);
-        parser.cpu = Duration::from_secs(layers.number("parser.cpu_seconds", 1..=86_400)?);
+        let parser = graphmill_documents::child::ParserLimits {
+            memory_bytes: layers.number("parser.memory_mb", 64..=1 << 20)? << 20,
+            page: Duration::from_secs(layers.number("parser.page_seconds", 1..=86_400)?),
+            cpu: Duration::from_secs(layers.number("parser.cpu_seconds", 1..=86_400)?),
+            ..Default::default()
+        };
         let concurrency = usize::try_from(layers.number("model_concurrency", 1..=1_000)?)?;
         Ok(Self {
             listen: layers.parse("listen", "an address and port such as 127.0.0.1:8000")?,

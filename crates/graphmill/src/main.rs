@@ -9,7 +9,7 @@ mod telemetry;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use cli::{Cli, Command, JobsCommand};
 use config::Config;
@@ -17,7 +17,8 @@ use config::Config;
 /// What a command answers to the shell: 0 all went well; 1 it could not be done; 2 wrong usage (clap); 3 some of several things failed.
 fn main() -> ExitCode {
     graphmill_core::fault::setup();
-    let cli = Cli::parse();
+    let command = Cli::command().after_long_help(config::help());
+    let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     if matches!(cli.command, Command::ParseChild) {
         // Before anything else is opened: a parser child has nothing but its pipes.
         return ExitCode::from(u8::try_from(graphmill_documents::child::main()).unwrap_or(1));

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging to standard error. A server says `info` and above, a command `warn` and above, unless `GRAPHMILL_LOG` says otherwise.
-pub fn start(server: bool) {
+pub(crate) fn start(server: bool) {
     let default = if server { "info" } else { "warn" };
     let filter = EnvFilter::try_from_env("GRAPHMILL_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

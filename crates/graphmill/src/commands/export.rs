@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::config::Config;
 
 /// Writes the export to a file or standard output. A file appears under its name only when it is whole.
-pub async fn run(config: Config, args: ExportArgs) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(config: Config, args: ExportArgs) -> anyhow::Result<ExitCode> {
     let client = Client::connect(&config, Work::None).await?;
     let path = format!("/api/graph/export?collection={}", args.collection);
     let result = match &args.output {

@@ -25,7 +25,7 @@ enum Fate {
 }
 
 /// Ingests; exit code 0 when every file was ingested (or queued, with `--detach`), 3 when some failed.
-pub async fn run(config: Config, args: IngestArgs) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(config: Config, args: IngestArgs) -> anyhow::Result<ExitCode> {
     let (found, missing) = sources::collect(&args.paths);
     for problem in &missing {
         println!("failed     {problem}");

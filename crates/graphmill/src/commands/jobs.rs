@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::config::Config;
 
 /// The newest jobs, one a line.
-pub async fn list(config: Config, args: ListArgs) -> anyhow::Result<ExitCode> {
+pub(crate) async fn list(config: Config, args: ListArgs) -> anyhow::Result<ExitCode> {
     let mut path = format!("/api/jobs?limit={}", args.limit);
     for (name, value) in [("status", args.status), ("job_type", args.job_type)] {
         if let Some(value) = value {
@@ -37,7 +37,7 @@ pub async fn list(config: Config, args: ListArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// One job with its stages and errors.
-pub async fn show(config: Config, job: &str) -> anyhow::Result<ExitCode> {
+pub(crate) async fn show(config: Config, job: &str) -> anyhow::Result<ExitCode> {
     let job = ask(&config, async |client| client.get(&format!("/api/jobs/{job}")).await).await?;
     println!("{}  {} {} {:.0} %", text(&job, "job_id"), text(&job, "job_type"), text(&job, "status"), percent(&job));
     println!("{}", text(&job, "message"));
@@ -58,7 +58,7 @@ pub async fn show(config: Config, job: &str) -> anyhow::Result<ExitCode> {
 }
 
 /// Follows a job until it ends; exit code 3 when it did not complete.
-pub async fn watch(config: Config, job: &str) -> anyhow::Result<ExitCode> {
+pub(crate) async fn watch(config: Config, job: &str) -> anyhow::Result<ExitCode> {
     let last = ask_working(&config, async |client| client.follow(job, print_event).await).await?;
     Ok(if last["type"] == "completed" { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
@@ -78,7 +78,7 @@ fn print_event(event: &Value) {
 }
 
 /// Log lines of a job.
-pub async fn logs(config: Config, job: &str, level: Option<Level>, limit: u32) -> anyhow::Result<ExitCode> {
+pub(crate) async fn logs(config: Config, job: &str, level: Option<Level>, limit: u32) -> anyhow::Result<ExitCode> {
     let level = level.map_or("", |level| match level {
         Level::Debug => "&level=debug",
         Level::Info => "&level=info",
@@ -96,12 +96,12 @@ pub async fn logs(config: Config, job: &str, level: Option<Level>, limit: u32) -
 }
 
 /// Cancels a job.
-pub async fn cancel(config: Config, job: &str) -> anyhow::Result<ExitCode> {
+pub(crate) async fn cancel(config: Config, job: &str) -> anyhow::Result<ExitCode> {
     say(&config, &format!("/api/jobs/{job}/cancel")).await
 }
 
 /// Tries a job again.
-pub async fn retry(config: Config, job: &str) -> anyhow::Result<ExitCode> {
+pub(crate) async fn retry(config: Config, job: &str) -> anyhow::Result<ExitCode> {
     say(&config, &format!("/api/jobs/{job}/retry")).await
 }
 

@@ -8,7 +8,7 @@ use crate::assembly::{Assembly, Work};
 use crate::config::Config;
 
 /// Runs the server.
-pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     // Before the start, so that a signal during it is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

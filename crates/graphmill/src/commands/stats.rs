@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::config::Config;
 
 /// Prints the counts, one a line.
-pub async fn run(config: Config, args: CollectionArgs) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(config: Config, args: CollectionArgs) -> anyhow::Result<ExitCode> {
     let client = Client::connect(&config, Work::None).await?;
     let query = args.collection.map(|c| format!("?collection={c}")).unwrap_or_default();
     let stats = client.get(&format!("/api/graph/stats{query}")).await;

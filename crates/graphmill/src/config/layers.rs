@@ -13,11 +13,11 @@ use super::KEYS;
 const OTHER_VARIABLES: &[&str] = &["GRAPHMILL_CONFIG", "GRAPHMILL_LOG"];
 
 /// Values by key, the strongest layer only.
-pub struct Layers(BTreeMap<&'static str, (String, String)>);
+pub(crate) struct Layers(BTreeMap<&'static str, (String, String)>);
 
 impl Layers {
     /// Reads the layers: `flags` over `environment` over the file over defaults. An unknown key is an error that names the nearest known one.
-    pub fn read(
+    pub(crate) fn read(
         flags: BTreeMap<&'static str, String>,
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
@@ -35,18 +35,18 @@ impl Layers {
     }
 
     /// The value of a key, if it has one.
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|(value, _)| value.as_str()).filter(|v| !v.is_empty())
     }
 
     /// The value of a key that has a default.
-    pub fn parse<T: FromStr>(&self, name: &str, what: &str) -> anyhow::Result<T> {
+    pub(crate) fn parse<T: FromStr>(&self, name: &str, what: &str) -> anyhow::Result<T> {
         let (value, source) = self.0.get(name).with_context(|| format!("the setting {name} is missing"))?;
         value.parse().ok().with_context(|| format!("{source}: {value:?} is not {what}"))
     }
 
     /// A whole number within a range.
-    pub fn number(&self, name: &str, range: RangeInclusive<u64>) -> anyhow::Result<u64> {
+    pub(crate) fn number(&self, name: &str, range: RangeInclusive<u64>) -> anyhow::Result<u64> {
         let what = format!("a whole number from {} to {}", range.start(), range.end());
         let number: u64 = self.parse(name, &what)?;
         if range.contains(&number) {
@@ -136,6 +136,6 @@ fn nearest(name: &str) -> &'static str {
 }
 
 /// `embedding.url` → `GRAPHMILL_EMBEDDING_URL`.
-fn variable_of(name: &str) -> String {
+pub(super) fn variable_of(name: &str) -> String {
     format!("GRAPHMILL_{}", name.replace('.', "_").to_uppercase())
 }

@@ -4,16 +4,16 @@ use std::path::{Component, Path, PathBuf};
 
 /// A file to upload.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Source {
+pub(crate) struct Source {
     /// Where it lies.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Name that it is known by: the file name, or the path from the given folder on.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 /// All files under the given paths in name order, and a sentence for each path that cannot be read. Hidden files and folders inside a given folder
 /// are left out; links to folders are not followed.
-pub fn collect(paths: &[PathBuf]) -> (Vec<Source>, Vec<String>) {
+pub(crate) fn collect(paths: &[PathBuf]) -> (Vec<Source>, Vec<String>) {
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for path in paths {
         match std::fs::metadata(path) {
