@@ -1,5 +1,6 @@
 //! Speed and answers of the offline models on files of one's own: `cargo run --release -p graphmill-models --example offline_models -- FILE…`;
-//! with `--show N` the facts of N chunks of each file are printed.
+//! with `--show N` the facts of N chunks of each file
+//! are printed, `--chunk-size BYTES` cuts otherwise than at 1,000.
 
 use std::time::Instant;
 
@@ -7,17 +8,14 @@ use graphmill_models::offline::{extract, lexical_vector};
 
 fn main() {
     let mut args: Vec<String> = std::env::args().skip(1).collect();
-    let show = args.iter().position(|a| a == "--show").map_or(0, |at| {
-        let count = args.get(at + 1).and_then(|n| n.parse().ok()).unwrap_or(3);
-        args.drain(at..(at + 2).min(args.len()));
-        count
-    });
+    let show = number(&mut args, "--show").unwrap_or(0);
+    let size = number(&mut args, "--chunk-size").unwrap_or(1000);
     for path in args {
         let text = match std::fs::read(&path) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) => return eprintln!("{path}: {error}"),
         };
-        let chunks = chunks(&text, 1000);
+        let chunks = chunks(&text, size);
         let megabytes = text.len() as f64 / 1e6;
         let start = Instant::now();
         let sum: f32 = chunks.iter().map(|c| lexical_vector(c)[0]).sum();
@@ -47,6 +45,13 @@ fn main() {
             }
         }
     }
+}
+
+/// The value of an option, which is taken out of `args`.
+fn number(args: &mut Vec<String>, name: &str) -> Option<usize> {
+    let at = args.iter().position(|a| a == name)?;
+    let value = args.drain(at..(at + 2).min(args.len())).nth(1)?;
+    value.parse().ok()
 }
 
 /// Pieces of about `size` bytes that end at an empty line where there is one.

@@ -1,6 +1,10 @@
 //! Text to words: Markdown's marks removed, sentences counted, offsets kept.
 
 use super::cjk;
+use super::marks::{
+    capital_then_lower, ends_word, is_abbreviation, is_closing, looks_like_title, skip_link, skip_tag, starts_item,
+    trim_word,
+};
 use super::shape::Shape;
 
 /// What stands between a word and the one before it.
@@ -60,12 +64,6 @@ pub(super) struct Lexed {
     /// Number of sentences.
     pub(super) sentences: u32,
 }
-
-/// Abbreviations after which a full stop ends no sentence.
-const ABBREVIATIONS: &[&str] = &[
-    "al", "approx", "bzw", "ca", "cf", "dr", "e.g", "ed", "eq", "etc", "evtl", "fig", "ggf", "i.e", "inc", "incl",
-    "jr", "ltd", "mr", "mrs", "ms", "no", "nr", "prof", "sec", "sog", "st", "u.a", "usw", "vgl", "vol", "vs", "z.b",
-];
 
 /// Reads `text`.
 pub(super) fn lex(text: &str) -> Lexed {
@@ -164,7 +162,7 @@ impl Lexer<'_> {
         let text = self.text;
         let bytes = text.as_bytes();
         let mut at = start;
-        let mut code_span: Option<usize> = None;
+        let mut code_span: Option<(usize, Place)> = None;
         let mut mark: Option<(u8, usize)> = None;
         while at < end {
             let b = bytes[at];
@@ -172,8 +170,10 @@ impl Lexer<'_> {
                 b' ' | b'\t' | b'\r' => at += 1,
                 b'`' => {
                     self.gap = Gap::Break;
-                    code_span =
-                        if code_span.is_some() { None } else { text[at + 1..end].find('`').map(|n| at + 1 + n) };
+                    code_span = match code_span {
+                        Some(_) => None,
+                        None => self.code_span(at + 1, end),
+                    };
                     at += 1;
                 }
                 b'*' | b'"' => {
@@ -192,7 +192,7 @@ impl Lexer<'_> {
                 b']' if bytes.get(at + 1) == Some(&b'(') => {
                     // The address of a link.
                     self.gap = Gap::Break;
-                    at = text[at..end].find(')').map_or(at + 2, |n| at + n + 1);
+                    at = skip_link(text, at, end);
                 }
                 b'(' | b'[' => {
                     self.gap = if self.gap == Gap::Space { Gap::Open } else { Gap::Break };
@@ -220,7 +220,7 @@ impl Lexer<'_> {
                 }
                 _ if b.is_ascii_alphanumeric() || b"-/.~$_".contains(&b) || !b.is_ascii() => {
                     let place = match (code_span, mark) {
-                        (Some(close), _) => span_place(text, at, close),
+                        (Some((close, place)), _) if at < close => place,
                         (None, Some(_)) if place == Place::Text => Place::Marked(self.marked),
                         _ => place,
                     };
@@ -232,6 +232,13 @@ impl Lexer<'_> {
                 }
             }
         }
+    }
+
+    /// Where the code span that begins at `at` closes, and what its words are: alone in it, or part of a command.
+    fn code_span(&self, at: usize, end: usize) -> Option<(usize, Place)> {
+        let close = at + self.text[at..end].find('`')?;
+        let alone = !self.text[at..close].trim().contains([' ', '\t', '=', '(', '{', '<', '%', '?']);
+        Some((close, if alone { Place::CodeSpan } else { Place::Code }))
     }
 
     /// One word, or whatever stands at `at`; returns where to go on.
@@ -330,115 +337,6 @@ impl Lexer<'_> {
     }
 }
 
-/// Characters that no word contains.
-fn ends_word(c: char) -> bool {
-    if c.is_ascii() {
-        return c.is_ascii_whitespace() || b"()[]{}<>\"`,;|*=!?^".contains(&(c as u8));
-    }
-    let inner = c.is_alphanumeric() || matches!(c, '’' | '\u{ad}' | '·') || is_mark(c);
-    !inner || cjk::is_cjk(c)
-}
-
-/// Combining marks belong to the word in which they stand.
-fn is_mark(c: char) -> bool {
-    matches!(c, '\u{300}'..='\u{36f}' | '\u{591}'..='\u{5c7}' | '\u{610}'..='\u{61a}' | '\u{64b}'..='\u{65f}' | '\u{900}'..='\u{dff}' | '\u{e31}'..='\u{e4e}')
-}
-
-/// Punctuation at the ends of a word removed, save what makes it a flag, a path, a variable, C++ or C#.
-fn trim_word(raw: &str) -> &str {
-    let leading = |c: char| b"'&+#@:\\%_".contains(&(c as u32).min(255).try_into().unwrap_or(0)) || c == '’';
-    let mut word = raw.trim_start_matches(leading);
-    // A dash or a full stop before a word is only kept where it has a meaning.
-    if word.starts_with("---") || word.starts_with("..") && !word.starts_with("../") {
-        word = word.trim_start_matches(['-', '.']);
-    }
-    if word.starts_with("-") && !word.starts_with("--") {
-        word = word.trim_start_matches('-');
-    }
-    let trailing = |c: char| matches!(c, '.' | ':' | '\'' | '’' | '-' | '/' | '~' | '$' | '@' | '\\' | '&' | '_' | '%');
-    word = word.trim_end_matches(trailing);
-    word = word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word);
-    // `C++` and `C#`, but not `word+`.
-    if word.ends_with(['+', '#']) && word.trim_end_matches(['+', '#']).len() > 2 {
-        word = word.trim_end_matches(['+', '#']);
-    }
-    word
-}
-
-fn is_closing(b: u8) -> bool {
-    matches!(b, b')' | b'"' | b'\'' | b'*' | b']')
-}
-
-fn is_abbreviation(word: &str) -> bool {
-    let single = word.len() == 1 && word.as_bytes()[0].is_ascii_uppercase();
-    single || (word.len() <= 6 && ABBREVIATIONS.binary_search(&word.to_ascii_lowercase().as_str()).is_ok())
-}
-
-/// `Debian-based`: a name and a plain word; `Hewlett-Packard` and `RS-232` are one.
-fn capital_then_lower(word: &str) -> bool {
-    let mut parts = word.split('-');
-    let name = parts.next().is_some_and(|p| p.chars().next().is_some_and(char::is_uppercase) && p.len() > 3);
-    name && parts.next().is_some_and(|p| p.chars().next().is_some_and(char::is_lowercase) && p.len() > 2)
-}
-
-/// A list item, a definition or a quotation starts a sentence.
-fn starts_item(line: &str) -> bool {
-    let bytes = line.as_bytes();
-    let spaced = |at: usize| bytes.get(at).is_some_and(|b| *b == b' ' || *b == b'\t');
-    match bytes.first() {
-        Some(b'-' | b'*' | b'+' | b'>' | b':') => spaced(1),
-        Some(b'0'..=b'9') => {
-            let digits = bytes.iter().take_while(|b| b.is_ascii_digit()).count();
-            digits <= 3 && matches!(bytes.get(digits), Some(b'.' | b')')) && spaced(digits + 1)
-        }
-        _ => line.starts_with('•') || line.starts_with('–'),
-    }
-}
-
-/// A line of its own in capitals: a short line without a full stop whose words nearly all begin with one.
-fn looks_like_title(line: &str) -> bool {
-    let line = line.trim_end();
-    if line.len() > 90 || line.ends_with(['.', ',', ';', ':', '?', '!']) {
-        return false;
-    }
-    let (mut words, mut capitals, mut long) = (0, 0, 0);
-    for word in line.split_ascii_whitespace() {
-        let Some(first) = word.chars().find(|c| c.is_alphanumeric()) else { continue };
-        if first.is_numeric() {
-            continue;
-        }
-        words += 1;
-        if word.len() > 3 {
-            long += 1;
-            capitals += usize::from(first.is_uppercase());
-        }
-    }
-    (2..=10).contains(&words) && long >= 2 && capitals == long
-}
-
-/// Past an HTML tag, or past the `<` alone when it is none.
-fn skip_tag(text: &str, at: usize, end: usize) -> usize {
-    let rest = &text[at + 1..end];
-    let tag = rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!');
-    match rest.find('>') {
-        Some(close) if tag && close <= 200 => at + close + 2,
-        _ => at + 1,
-    }
-}
-
-/// Whether a word between backticks stands there alone.
-fn span_place(text: &str, at: usize, close: usize) -> Place {
-    if at >= close {
-        return Place::Text;
-    }
-    let open = text[..at].rfind('`').map_or(0, |n| n + 1);
-    if text[open..close].trim().contains([' ', '\t', '=', '(', '{', '<', '%', '?']) {
-        Place::Code
-    } else {
-        Place::CodeSpan
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -471,10 +369,5 @@ mod tests {
         let lexed = lex("text\n```sh\nrun --now\n~~~\n```\nafter");
         let places: Vec<Place> = lexed.words.iter().map(|w| w.place).collect();
         assert_eq!(places, [Place::Text, Place::Code, Place::Code, Place::Text]);
-    }
-
-    #[test]
-    fn abbreviations_are_sorted() {
-        assert!(ABBREVIATIONS.is_sorted());
     }
 }

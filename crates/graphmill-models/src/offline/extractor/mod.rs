@@ -5,6 +5,7 @@ mod candidates;
 mod cjk;
 mod lexer;
 mod lexicon;
+mod marks;
 mod noun_phrases;
 mod shape;
 mod statements;

@@ -3,6 +3,9 @@
 use graphmill_core::EntityName;
 use unicode_normalization::UnicodeNormalization;
 
+/// Most occurrences of one name that are looked for.
+const MOST_SPANS: usize = 64;
+
 /// A text folded for comparison, with the way back to its characters.
 pub(super) struct FoldedText<'a> {
     text: &'a str,
@@ -58,7 +61,8 @@ impl<'a> FoldedText<'a> {
         if name.is_empty() {
             return Vec::new();
         }
-        self.folded.match_indices(name).filter_map(|(start, _)| self.occurrence(start, start + name.len())).collect()
+        let matches = self.folded.match_indices(name);
+        matches.filter_map(|(start, _)| self.occurrence(start, start + name.len())).take(MOST_SPANS).collect()
     }
 
     fn occurrence(&self, start: usize, end: usize) -> Option<Found> {

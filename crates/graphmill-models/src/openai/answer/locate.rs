@@ -44,6 +44,9 @@ pub(super) fn find(content: &str) -> Result<Located, &'static str> {
 
 /// What follows the model's thinking aloud.
 fn without_thinking(content: &str) -> &str {
+    if content.trim_start().starts_with("<think") && !content.contains("</think") {
+        return ""; // cut off while it was thinking
+    }
     ["</think>", "</thinking>", "</reasoning>"]
         .iter()
         .filter_map(|end| content.rfind(end).map(|at| &content[at + end.len()..]))
