@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod embedded;
 mod error;

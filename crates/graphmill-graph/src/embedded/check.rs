@@ -63,7 +63,7 @@ fn share_of(id: &EntityId, shares: u64) -> u64 {
 /// Folds counted anew.
 #[derive(Default)]
 struct Counted {
-    entities: HashMap<EntityId, (EntityFold, HashSet<i64>, u64)>,
+    entities: HashMap<EntityId, (EntityFold, HashSet<i64>)>,
     relations: HashMap<(EntityId, EntityId), RelationFold>,
 }
 
@@ -80,7 +80,7 @@ impl Counted {
             let view = FactsView::read(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
             counted.add(&view, row.get(1)?, wanted);
         }
-        for (fold, documents, _) in counted.entities.values_mut() {
+        for (fold, documents) in counted.entities.values_mut() {
             fold.documents = documents.len() as u64;
         }
         Ok(counted)
@@ -90,7 +90,6 @@ impl Counted {
         for id in view.entities.iter().filter(|id| wanted(id)) {
             let entity = self.entities.entry(*id).or_default();
             entity.1.insert(document);
-            entity.2 += 1;
         }
         for m in view.mentions.iter().filter(|m| wanted(&view.entities[m.entity])) {
             let entity = self.entities.entry(view.entities[m.entity]).or_default();
@@ -119,7 +118,6 @@ impl Counted {
             "SELECT t.id, r.support, r.strength, r.fold FROM relation r CROSS JOIN entity t ON t.key = r.target \
              WHERE r.source = ?1",
         )?;
-        let mut linked = conn.prepare_cached("SELECT count(*) FROM contains WHERE entity = ?1")?;
         let mut rows = entities.query([collection])?;
         while let Some(row) = rows.next()? {
             let (key, id): (i64, _) = (row.get(0)?, entity_id(row, 1)?);
@@ -127,8 +125,7 @@ impl Counted {
                 continue;
             }
             let stored = entity_rows::fold_from(row, 2)?;
-            let links: i64 = linked.query_row([key], |row| row.get(0))?;
-            self.compare_entity(id, &stored, links, findings);
+            self.compare_entity(id, &stored, findings);
             let mut rows = relations.query([key])?;
             while let Some(row) = rows.next()? {
                 self.compare_relation((id, entity_id(row, 0)?), &relation_rows::fold_from(row, 1)?, findings);
@@ -143,17 +140,13 @@ impl Counted {
         Ok(())
     }
 
-    fn compare_entity(&mut self, id: EntityId, stored: &EntityFold, links: i64, findings: &mut Findings) {
+    fn compare_entity(&mut self, id: EntityId, stored: &EntityFold, findings: &mut Findings) {
         match self.entities.remove(&id) {
             None => findings.add("entity_fold", id, "no live chunk mentions it"),
-            Some((counted, _, chunks)) => {
-                if counted != *stored {
-                    findings.add("entity_fold", id, format!("stored {stored:?}, counted {counted:?}"));
-                }
-                if links.cast_unsigned() != chunks {
-                    findings.add("contains_entity", id, format!("{links} chunks are linked, {chunks} mention it"));
-                }
+            Some((counted, _)) if counted != *stored => {
+                findings.add("entity_fold", id, format!("stored {stored:?}, counted {counted:?}"));
             }
+            Some(_) => {}
         }
     }
 
@@ -237,9 +230,10 @@ const WRONG_ROWS: &[(&str, &str)] = &[
     ),
     (
         "contains_entity",
-        "SELECT 'entity ' || x.entity, 'a link to a chunk that is not placed' FROM entity e CROSS JOIN contains x \
-         ON x.entity = e.key WHERE e.collection = ?1 \
-         AND NOT EXISTS (SELECT 1 FROM placement p WHERE p.chunk = x.chunk AND p.document = x.document)",
+        "SELECT 'entity ' || x.entity, 'a link of a chunk that is not placed, or to no entity' FROM document d \
+         CROSS JOIN contains x ON x.document = d.key WHERE d.collection = ?1 \
+         AND (NOT EXISTS (SELECT 1 FROM placement p WHERE p.chunk = x.chunk AND p.document = x.document) \
+              OR NOT EXISTS (SELECT 1 FROM entity e WHERE e.key = x.entity))",
     ),
     (
         "description",
@@ -271,38 +265,75 @@ fn check_rows(conn: &Connection, collection: i64, findings: &mut Findings) -> Re
     Ok(())
 }
 
-/// Counts of each document, and the order of its chunks.
+/// Counts of each document, the order of its chunks, and its links to entities and relations.
 fn check_documents(conn: &Connection, collection: i64, findings: &mut Findings) -> Result<()> {
     let mut documents = conn.prepare(
         "SELECT key, id, chunk_count, entity_count, relation_count FROM document WHERE collection = ?1 \
          AND seq IS NOT NULL AND deleted = 0",
     )?;
-    let mut chunks = conn.prepare(
-        "SELECT c.facts, p.chunk_index FROM placement p CROSS JOIN chunk c ON c.key = p.chunk WHERE p.document = ?1 \
-         ORDER BY p.chunk_index",
-    )?;
     let mut rows = documents.query([collection])?;
     while let Some(row) = rows.next()? {
+        let (key, id) = (row.get(0)?, document_id(row, 1)?);
         let stored: (i64, i64, i64) = (row.get(2)?, row.get(3)?, row.get(4)?);
-        let (mut entities, mut relations, mut count) = (HashSet::new(), HashSet::new(), 0);
-        let mut placed = chunks.query([row.get::<_, i64>(0)?])?;
-        while let Some(chunk) = placed.next()? {
-            if chunk.get::<_, i64>(1)? != count {
-                findings.add("placement", document_id(row, 1)?, format!("no chunk stands at index {count}"));
-                break;
-            }
-            count += 1;
-            let view = FactsView::read(chunk.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
-            relations.extend(
-                view.statements.iter().map(|s| view.ends(s)).map(|(s, t)| (view.entities[s], view.entities[t])),
-            );
-            entities.extend(view.entities);
+        let counted = DocumentFacts::read(conn, key)?;
+        if !counted.in_order {
+            findings.add("placement", id, "its chunks do not stand at 0, 1, 2 …");
         }
-        let counted = (count, entities.len() as i64, relations.len() as i64);
-        if stored != counted {
-            let detail = format!("chunks, entities and relations: stored {stored:?}, counted {counted:?}");
-            findings.add("document_counts", document_id(row, 1)?, detail);
+        let counts = (counted.chunks, counted.entities.len() as i64, counted.relations.len() as i64);
+        if stored != counts {
+            let detail = format!("chunks, entities and relations: stored {stored:?}, counted {counts:?}");
+            findings.add("document_counts", id, detail);
+        }
+        let mentions: i64 = counted.entities.values().sum();
+        let links = linked(conn, "SELECT count(DISTINCT entity), count(*) FROM contains WHERE document = ?1", key)?;
+        if links != (counts.1, mentions) {
+            let detail = format!("entities and links: stored {links:?}, counted {:?}", (counts.1, mentions));
+            findings.add("contains_entity", id, detail);
+        }
+        let statements: i64 = counted.relations.values().sum();
+        let sql = "SELECT count(*), coalesce(sum(statements), 0) FROM document_relation WHERE document = ?1";
+        let links = linked(conn, sql, key)?;
+        if links != (counts.2, statements) {
+            let detail = format!("relations and statements: stored {links:?}, counted {:?}", (counts.2, statements));
+            findings.add("document_relation", id, detail);
         }
     }
     Ok(())
+}
+
+fn linked(conn: &Connection, sql: &str, document: i64) -> Result<(i64, i64)> {
+    Ok(conn.prepare_cached(sql)?.query_row([document], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
+
+/// What the placed chunks of a document say.
+struct DocumentFacts {
+    chunks: i64,
+    in_order: bool,
+    /// Chunks that mention each.
+    entities: HashMap<EntityId, i64>,
+    /// Statements of each.
+    relations: HashMap<(EntityId, EntityId), i64>,
+}
+
+impl DocumentFacts {
+    fn read(conn: &Connection, document: i64) -> Result<Self> {
+        let sql = "SELECT c.facts, p.chunk_index FROM placement p CROSS JOIN chunk c ON c.key = p.chunk \
+                   WHERE p.document = ?1 ORDER BY p.chunk_index";
+        let mut statement = conn.prepare_cached(sql)?;
+        let mut placed = statement.query([document])?;
+        let mut facts = Self { chunks: 0, in_order: true, entities: HashMap::new(), relations: HashMap::new() };
+        while let Some(row) = placed.next()? {
+            facts.in_order &= row.get::<_, i64>(1)? == facts.chunks;
+            facts.chunks += 1;
+            let view = FactsView::read(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
+            for s in &view.statements {
+                let (source, target) = view.ends(s);
+                *facts.relations.entry((view.entities[source], view.entities[target])).or_default() += 1;
+            }
+            for id in view.entities {
+                *facts.entities.entry(id).or_default() += 1;
+            }
+        }
+        Ok(facts)
+    }
 }

@@ -133,7 +133,7 @@ pub(super) fn subtract(
 }
 
 fn is_in_document(conn: &Connection, entity: i64, document: i64) -> Result<bool> {
-    let sql = "SELECT 1 FROM contains WHERE entity = ?1 AND document = ?2 LIMIT 1";
+    let sql = "SELECT 1 FROM contains WHERE document = ?2 AND entity = ?1 LIMIT 1";
     Ok(conn.prepare_cached(sql)?.exists([entity, document])?)
 }
 

@@ -1,6 +1,6 @@
 //! Folds and `CONTAINS_ENTITY` of the chunks that a publication places or takes away, by difference, in slices of bounded memory.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use graphmill_core::EntityId;
 use rusqlite::{Connection, params};
@@ -144,7 +144,6 @@ pub(super) fn add_chunks(
     had_chunks: bool,
     change: &mut FoldChange,
 ) -> Result<()> {
-    let mut stated: HashSet<(i64, i64)> = HashSet::new();
     for (at, part) in chunks.chunks(SLICE_CHUNKS).enumerate() {
         let mut slice = Slice::read(conn, part)?;
         // Without earlier chunks and slices no entity can be in the document yet.
@@ -152,15 +151,10 @@ pub(super) fn add_chunks(
         for i in slice.by_id() {
             entity_rows::add(conn, document, &mut slice.entities[i as usize], may_be_known, change)?;
         }
-        let relations = slice.relations_by_key();
-        for (source, target, relation) in &relations {
-            let known = stated.contains(&(*source, *target))
-                || (had_chunks && relation_rows::is_stated(conn, document.key, *source, *target)?);
-            change.document_relations += i64::from(!known);
+        for (source, target, relation) in &slice.relations_by_key() {
+            let is_new = relation_rows::link(conn, document.key, *source, *target, relation.fold.support)?;
+            change.document_relations += i64::from(is_new);
             relation_rows::add(conn, *source, *target, relation, change)?;
-        }
-        if chunks.len() > SLICE_CHUNKS {
-            stated.extend(relations.iter().map(|(source, target, _)| (*source, *target)));
         }
         link_entities(conn, document.key, &mut slice)?;
     }
@@ -187,8 +181,8 @@ pub(super) fn remove_chunks(
             entity_rows::subtract(conn, document, &slice.entities[i as usize], may_stay, change)?;
         }
         for (source, target, relation) in &slice.relations_by_key() {
-            let stays = may_stay && relation_rows::is_stated(conn, document.key, *source, *target)?;
-            change.document_relations -= i64::from(!stays);
+            let is_gone = relation_rows::unlink(conn, document.key, *source, *target, relation.fold.support)?;
+            change.document_relations -= i64::from(is_gone);
             relation_rows::subtract(conn, *source, *target, relation, change)?;
         }
     }
@@ -198,20 +192,20 @@ pub(super) fn remove_chunks(
 /// Writes `CONTAINS_ENTITY` in the order of its key.
 fn link_entities(conn: &Connection, document: i64, slice: &mut Slice) -> Result<()> {
     slice.entities.sort_unstable_by_key(|entity| entity.key);
-    let mut link = conn.prepare_cached("INSERT INTO contains (entity, document, chunk) VALUES (?1, ?2, ?3)")?;
+    let mut link = conn.prepare_cached("INSERT INTO contains (document, entity, chunk) VALUES (?1, ?2, ?3)")?;
     for entity in &slice.entities {
         for chunk in &entity.chunks {
-            link.execute(params![entity.key, document, chunk])?;
+            link.execute(params![document, entity.key, chunk])?;
         }
     }
     Ok(())
 }
 
 fn unlink_entities(conn: &Connection, document: i64, slice: &Slice) -> Result<()> {
-    let mut unlink = conn.prepare_cached("DELETE FROM contains WHERE entity = ?1 AND document = ?2 AND chunk = ?3")?;
+    let mut unlink = conn.prepare_cached("DELETE FROM contains WHERE document = ?1 AND entity = ?2 AND chunk = ?3")?;
     for entity in &slice.entities {
         for chunk in &entity.chunks {
-            unlink.execute(params![entity.key, document, chunk])?;
+            unlink.execute(params![document, entity.key, chunk])?;
         }
     }
     Ok(())

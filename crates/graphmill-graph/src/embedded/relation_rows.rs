@@ -1,11 +1,9 @@
 //! Rows of relations: a fold each, changed by difference.
 
-use graphmill_core::EntityId;
 use rusqlite::{Connection, Row, params};
 
 use super::facts_column::FactsView;
 use super::folding::{FoldChange, RelationSlice, TextPlace};
-use super::ids::entity_id;
 use super::sql_error::DAMAGED_HINT;
 use crate::folds::{BEST_TEXTS, BestTexts, RelationFold, text_hash};
 use crate::{Error, Result};
@@ -86,32 +84,31 @@ pub(super) fn subtract(
     update(conn, source, target, &fold)
 }
 
-/// Whether a linked chunk of the document states the relation: only chunks that mention both ends can.
-pub(super) fn is_stated(conn: &Connection, document: i64, source: i64, target: i64) -> Result<bool> {
-    let sql = "SELECT c.facts FROM contains s CROSS JOIN contains t ON t.entity = ?2 AND t.document = s.document \
-               AND t.chunk = s.chunk CROSS JOIN chunk c ON c.key = s.chunk WHERE s.entity = ?1 AND s.document = ?3";
-    let mut statement = conn.prepare_cached(sql)?;
-    let mut rows = statement.query([source, target, document])?;
-    let mut ends = None;
-    while let Some(row) = rows.next()? {
-        let (source_id, target_id) = match ends {
-            Some(ends) => ends,
-            None => *ends.insert((id_of(conn, source)?, id_of(conn, target)?)),
-        };
-        let view = FactsView::read(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
-        if view.statements.iter().any(|s| states(&view, view.ends(s), source_id, target_id)) {
-            return Ok(true);
-        }
+/// Counts statements of a document; answers whether it had none before. (Neither UPSERT nor RETURNING: either makes SQLite keep an undo
+/// log of the statement, which costs more than the row.)
+pub(super) fn link(conn: &Connection, document: i64, source: i64, target: i64, count: u64) -> Result<bool> {
+    let sql = "INSERT OR IGNORE INTO document_relation (document, source, target, statements) VALUES (?1, ?2, ?3, ?4)";
+    let row = [document, source, target, count.cast_signed()];
+    let is_new = conn.prepare_cached(sql)?.execute(row)? == 1;
+    if !is_new {
+        let sql = "UPDATE document_relation SET statements = statements + ?4 \
+                   WHERE document = ?1 AND source = ?2 AND target = ?3";
+        conn.prepare_cached(sql)?.execute(row)?;
     }
-    Ok(false)
+    Ok(is_new)
 }
 
-fn states(view: &FactsView<'_>, (source, target): (usize, usize), source_id: EntityId, target_id: EntityId) -> bool {
-    view.entities[source] == source_id && view.entities[target] == target_id
-}
-
-fn id_of(conn: &Connection, entity: i64) -> Result<EntityId> {
-    Ok(conn.prepare_cached("SELECT id FROM entity WHERE key = ?1")?.query_row([entity], |row| entity_id(row, 0))?)
+/// Takes statements of a document away; answers whether it has none left.
+pub(super) fn unlink(conn: &Connection, document: i64, source: i64, target: i64, count: u64) -> Result<bool> {
+    let sql = "DELETE FROM document_relation WHERE document = ?1 AND source = ?2 AND target = ?3 AND statements <= ?4";
+    let row = [document, source, target, count.cast_signed()];
+    let is_gone = conn.prepare_cached(sql)?.execute(row)? == 1;
+    if !is_gone {
+        let sql = "UPDATE document_relation SET statements = statements - ?4 \
+                   WHERE document = ?1 AND source = ?2 AND target = ?3";
+        conn.prepare_cached(sql)?.execute(row)?;
+    }
+    Ok(is_gone)
 }
 
 /// The best descriptions of a relation, read from its facts.

@@ -131,12 +131,22 @@ CREATE TABLE relation (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX relation_target ON relation (target, source);
 
--- CONTAINS_ENTITY of placed chunks, made from their facts.
+-- CONTAINS_ENTITY of placed chunks, made from their facts. The document comes first, so that a publication writes to one place and not to as
+-- many as it has entities.
 CREATE TABLE contains (
-    entity   INTEGER NOT NULL,
     document INTEGER NOT NULL,
+    entity   INTEGER NOT NULL,
     chunk    INTEGER NOT NULL,
-    PRIMARY KEY (entity, document, chunk)
+    PRIMARY KEY (document, entity, chunk)
+) STRICT, WITHOUT ROWID;
+
+-- How many statements of a relation a document's placed chunks have.
+CREATE TABLE document_relation (
+    document   INTEGER NOT NULL,
+    source     INTEGER NOT NULL,
+    target     INTEGER NOT NULL,
+    statements INTEGER NOT NULL,
+    PRIMARY KEY (document, source, target)
 ) STRICT, WITHOUT ROWID;
 
 -- Descriptions of placed facts in the order in which a fold prefers them (rank is negated), so that the best few are read without the rest.

@@ -157,9 +157,11 @@ impl WriterThread {
         let mut next = Some(first);
         while let Some(write) = next.take() {
             points.extend(write.points.filter(|p| !points.contains(p)));
-            match safety {
-                Safety::Process => self.run_alone(write, told)?,
-                Safety::Disk => self.run_in_savepoint(write, told)?,
+            // A savepoint makes SQLite copy each page before it changes; the first write needs none, since nothing before it is to be kept.
+            if told.is_empty() {
+                self.run_first(write, told)?
+            } else {
+                self.run_in_savepoint(write, told)?
             }
             if safety == Safety::Process || told.len() >= GROUP_MAX || began.elapsed() > GROUP_TIME {
                 break;
@@ -182,7 +184,7 @@ impl WriterThread {
         Ok(self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(|_| ())?)
     }
 
-    fn run_alone(&mut self, write: Write, told: &mut Vec<Tell>) -> Result<()> {
+    fn run_first(&mut self, write: Write, told: &mut Vec<Tell>) -> Result<()> {
         let outcome = (write.run)(Ok(&self.conn));
         told.push(outcome.tell);
         if outcome.ok { Ok(()) } else { Err(given_up()) }
