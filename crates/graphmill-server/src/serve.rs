@@ -1,5 +1,7 @@
 //! Serving connections: limits on time and size below HTTP, and an end in good order.
 
+mod patience;
+
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,10 +15,14 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::patience::Patience;
 use crate::{AppState, Error, Result, router};
 
 /// Longest wait for the head of a request; also how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Longest time in which a client may read nothing of what is written to it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Buffer of a connection, in bytes: bounds the head of a request, and how much of a body is held before a handler takes it.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -54,7 +60,8 @@ pub async fn serve(listener: TcpListener, state: AppState, shutdown: Cancellatio
         };
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(app.clone());
-        let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let connection =
+            http.serve_connection(TokioIo::new(Patience::new(stream, WRITE_TIMEOUT)), service).with_upgrades();
         let (stop, abort) = (shutdown.clone(), abort.clone());
         connections.spawn(async move {
             let _place = place;

@@ -38,10 +38,12 @@ struct UnnamedBlobs {
 
 impl Drop for UnnamedBlobs {
     fn drop(&mut self) {
+        // Outside of the runtime nothing can be done; the sweep of unnamed blobs will.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if !self.keys.is_empty() {
             let (keys, maintenance) = (std::mem::take(&mut self.keys), self.maintenance.clone());
             // Looks for names first: nothing goes that a job came to name after all.
-            tokio::spawn(async move { maintenance.delete_blobs(keys).await });
+            runtime.spawn(async move { maintenance.delete_blobs(keys).await });
         }
     }
 }
