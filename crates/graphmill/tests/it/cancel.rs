@@ -55,7 +55,10 @@ async fn cancel_in_each_stage_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancel_at_fifty_random_moments_is_quick_and_true() {
-    let app = start().await;
+    // One place: the next job starts only when the work of the cancelled one has really stopped.
+    let app = graphmill_testkit::TestApp::start_with(crate::support::BINARY, |s| s.env("GRAPHMILL_WORKERS", "1"))
+        .await
+        .unwrap();
     let mut rng = rand::rngs::StdRng::seed_from_u64(14);
     let mut stopped = Vec::new();
     for n in 0..50 {
@@ -67,8 +70,12 @@ async fn cancel_at_fifty_random_moments_is_quick_and_true() {
         match status {
             200 => {
                 assert_eq!(page["status"], "cancelled", "{page:#}");
-                // Stopped: the worker has put its place back, so that the next job starts.
+                let probe = app.upload_job("probe.md", format!("Probe {n} is here."), &[]).await.unwrap();
+                app.wait_job(&probe, |page| page["status"] != "pending").await.unwrap();
                 stopped.push(asked.elapsed());
+                let document =
+                    app.wait_ended(&probe).await.unwrap()["metadata"]["document_id"].as_str().unwrap().to_owned();
+                app.delete(&format!("/api/documents/{document}")).await.unwrap();
             }
             400 => {
                 let page = app.wait_ended(&job).await.unwrap();
@@ -89,6 +96,8 @@ async fn cancel_at_fifty_random_moments_is_quick_and_true() {
     let p95 = stopped[stopped.len() * 95 / 100];
     assert!(p95 < Duration::from_secs(1), "p95 {p95:?}");
     swept(&app).await;
+    let (_, documents) = app.get("/api/documents").await.unwrap();
+    assert_eq!(documents["total"], 0, "{documents:#}");
     nothing_visible(&app).await;
 }
 
