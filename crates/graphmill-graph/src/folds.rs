@@ -26,3 +26,6 @@ impl From<crate::varint::Malformed> for DamagedFold {
         Self
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,11 @@ use crate::Result;
 use crate::records::RemoveOutcome;
 
 /// Chunks that one transaction of a sweep removes.
-const SWEEP_CHUNKS: usize = 512;
+const SWEEP_CHUNKS: usize = 256;
+/// Free pages are given back to the file system when there are so many and they are a quarter of the file.
+const FREE_PAGES: i64 = 1_024;
+/// Pages that one transaction gives back.
+const GIVE_BACK_PAGES: i64 = 512;
 
 /// Removes a document and leaves its tombstone.
 pub(super) fn remove(
@@ -78,7 +82,20 @@ pub(super) fn sweep_batch(conn: &Connection, document: DocumentId) -> Result<(u6
     }
     CounterChange { unplaced_chunks: -(chunks.len() as i64), ..CounterChange::default() }
         .apply(conn, row.collection)?;
+    give_back_pages(conn)?;
     Ok((chunks.len() as u64, done))
+}
+
+/// Makes the file smaller after much was removed; a few free pages are kept for what comes next.
+fn give_back_pages(conn: &Connection) -> Result<()> {
+    let count = |pragma: &str| conn.query_row(pragma, [], |row| row.get::<_, i64>(0));
+    let (free, pages) = (count("PRAGMA freelist_count")?, count("PRAGMA page_count")?);
+    if free > FREE_PAGES && free > pages / 4 {
+        let mut give_back = conn.prepare(&format!("PRAGMA incremental_vacuum({GIVE_BACK_PAGES})"))?;
+        let mut rows = give_back.query([])?;
+        while rows.next()?.is_some() {}
+    }
+    Ok(())
 }
 
 fn forget_similarities(conn: &Connection, collection: i64, chunks: &[i64]) -> Result<()> {

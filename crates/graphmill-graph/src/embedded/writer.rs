@@ -220,3 +220,6 @@ impl WriterThread {
 fn given_up() -> Error {
     Error::Backend("the transaction that this write shared was given up; try again".into())
 }
+
+#[cfg(test)]
+mod tests;

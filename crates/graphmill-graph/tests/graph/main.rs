@@ -1,11 +1,15 @@
 //! The embedded graph against the conformance suite, and what is its own.
 
+mod crash;
+mod damage;
+
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use graphmill_core::{ManualClock, Timestamp};
 use graphmill_graph::conformance::{Backend, TestGraph};
-use graphmill_graph::{EmbeddedGraph, EmbeddedOptions};
+use graphmill_graph::{EmbeddedGraph, EmbeddedOptions, Result};
 
 struct Embedded;
 
@@ -23,4 +27,10 @@ mod conformance {
     use super::Embedded;
 
     graphmill_graph::graph_conformance!(Embedded);
+}
+
+/// Opens the graph of a folder, as the server does.
+fn open(folder: &Path) -> Result<EmbeddedGraph> {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
+    EmbeddedGraph::open(EmbeddedOptions::new(folder.join("graph.db"), clock))
 }
