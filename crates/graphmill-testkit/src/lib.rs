@@ -1,4 +1,4 @@
-//! skeleton
+#![doc = include_str!("../README.md")]
 
 pub mod app;
 pub mod fake_models;

@@ -88,3 +88,54 @@ impl Drop for FakeModels {
         self.task.abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    async fn post(url: &str, body: &Value) -> reqwest::Response {
+        crate::install_tls();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        client.post(url).json(body).send().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn another_process_can_steer_it() {
+        let server = FakeModels::start(FakeConfig::default()).await.unwrap();
+        let base = server.url().trim_end_matches("/v1").to_owned();
+        let ask = json!({ "model": "m", "input": ["one", "two"] });
+        let url = format!("{base}/v1/embeddings");
+        assert_eq!(post(&url, &ask).await.status(), 200);
+        let change = json!({ "script": ["rate_limited"], "retry_after": "3" });
+        assert_eq!(post(&format!("{base}/_fake/mode"), &change).await.status(), 204);
+        let refused = post(&url, &ask).await;
+        assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (429, "3"));
+        let stats: Stats = reqwest::get(format!("{base}/_fake/stats")).await.unwrap().json().await.unwrap();
+        assert_eq!((stats.requests, stats.answered, stats.items.len(), stats.asked_again().len()), (2, 1, 2, 2));
+        assert_eq!(stats.faults[&Fault::RateLimited], 1);
+        assert_eq!(post(&format!("{base}/_fake/mode"), &json!({ "lateness": 1 })).await.status(), 400);
+        assert_eq!(post(&format!("{base}/_fake/reset"), &json!({})).await.status(), 204);
+        assert_eq!(server.stats(), Stats::default());
+    }
+
+    #[tokio::test]
+    async fn the_same_seed_fails_the_same_requests() {
+        let mode = Mode { fail_rate: 0.5, faults: vec![Fault::InternalError], seed: 3, ..Mode::default() };
+        let mut runs = Vec::new();
+        for _ in 0..2 {
+            let server = FakeModels::start(FakeConfig { listen: None, mode: mode.clone() }).await.unwrap();
+            let url = format!("{}/chat/completions", server.url());
+            let mut statuses = Vec::new();
+            for n in 0..20 {
+                let body = json!({ "messages": [{ "role": "user", "content": format!("<text>\nMill {n}\n</text>") }] });
+                statuses.push(post(&url, &body).await.status().as_u16());
+            }
+            assert_eq!(server.stats().items[0].text, "Mill 0");
+            runs.push(statuses);
+        }
+        assert_eq!(runs[0], runs[1]);
+        assert!(runs[0].contains(&200) && runs[0].contains(&500));
+    }
+}

@@ -96,7 +96,7 @@ pub(super) fn looks_like_title(line: &str) -> bool {
 
 /// Past an HTML tag, or past the `<` alone when it is none.
 pub(super) fn skip_tag(text: &str, at: usize, end: usize) -> usize {
-    let rest = text[at + 1..end].as_bytes();
+    let rest = &text.as_bytes()[at + 1..end];
     let tag = rest.first().is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b'/' | b'!'));
     match rest.iter().take(LONGEST_MARK).position(|b| *b == b'>') {
         Some(close) if tag => at + close + 2,
