@@ -78,8 +78,8 @@ impl AccessPolicy {
             return Ok(Some(value.clone()));
         }
         // The page comes from this server itself when its origin is the host that was called.
-        let own = host_of(headers, uri)
-            .is_some_and(|host| origin.strip_prefix("http://") == Some(host.to_ascii_lowercase().as_str()));
+        let page = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        let own = host_of(headers, uri).is_some_and(|host| page == Some(host.to_ascii_lowercase().as_str()));
         if own {
             return Ok(None);
         }
@@ -212,6 +212,7 @@ mod tests {
             policy().check_origin(&h, &Uri::from_static("/"))
         };
         assert!(check("http://localhost:8000").unwrap().is_none());
+        assert!(check("https://localhost:8000").unwrap().is_none(), "behind a proxy that ends TLS");
         assert!(check("https://app.example").unwrap().is_some());
         for foreign in [
             "https://evil.example",

@@ -36,6 +36,7 @@ impl Disposition {
 
 fn broken(what: String) -> Error {
     Error::new(ErrorCode::InvalidMultipart, format!("the head of a part cannot be read: {what}"))
+        .hint("nothing of this request was accepted; curl -F file=@some.pdf makes a body as it should be")
 }
 
 /// The `name=value` pairs behind the type, names in lower case, values without quotes.

@@ -138,8 +138,9 @@ impl Inner {
     }
 
     fn note_state(&mut self, record: &JobRecord, clock: &dyn Clock) {
-        self.version = record.version;
-        if self.newest > record.version {
+        // Nothing comes after an end but a retry, which is a row: then the end is the newest there is.
+        self.version = if self.ended() { self.newest } else { record.version };
+        if self.newest > self.version {
             return; // a row says more than this record; the next read has both
         }
         let kind =
@@ -148,7 +149,7 @@ impl Inner {
             return;
         }
         let timestamp = record.completed_at.unwrap_or_else(|| clock.now());
-        let event = JobEvent { kind, job_id: record.id, timestamp, seq: record.version };
+        let event = JobEvent { kind, job_id: record.id, timestamp, seq: self.version };
         self.progress = Some((Message::of(&event), event));
     }
 
@@ -160,7 +161,8 @@ impl Inner {
     fn snapshot(&self) -> (Vec<Message>, u64) {
         let mut messages: Vec<Message> = self.stages.iter().filter(|m| m.seq <= self.version).cloned().collect();
         messages.extend(self.rows.back().filter(|m| m.role == Role::Last && m.seq <= self.version).cloned());
-        if let Some((message, event)) = &self.progress {
+        // One that is newer than the snapshot comes right after it.
+        if let Some((message, event)) = self.progress.as_ref().filter(|(m, _)| m.seq <= self.version) {
             // Each seq once: where the newest change was told by another message, the progress takes the nearest free seq before it.
             let taken = |seq: u64| messages.iter().any(|m| m.seq == seq);
             let mut seq = event.seq;
@@ -201,4 +203,128 @@ impl Inner {
 pub(crate) struct Subscription {
     pub(super) feed: Arc<Feed>,
     pub(super) reads: watch::Receiver<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use graphmill_core::{CollectionId, JobStatus, JobType, ManualClock, Timestamp};
+
+    use super::*;
+
+    fn job() -> JobId {
+        JobId::new_v7(Timestamp::from_millis(0), &[0; 10])
+    }
+
+    fn record(version: u64, progress: f64, status: JobStatus) -> JobRecord {
+        JobRecord {
+            id: job(),
+            job_type: JobType::Ingestion,
+            status,
+            collection: CollectionId::default(),
+            progress,
+            message: format!("at {progress}"),
+            created_at: Timestamp::from_millis(0),
+            started_at: None,
+            completed_at: None,
+            metadata: serde_json::Map::new(),
+            version,
+            document: None,
+            seq: None,
+            priority: 0,
+            intent: false,
+            run_at: Timestamp::from_millis(0),
+        }
+    }
+
+    fn event(seq: u64, kind: EventKind) -> JobEvent {
+        JobEvent { kind, job_id: job(), timestamp: Timestamp::from_millis(0), seq }
+    }
+
+    fn stage(seq: u64) -> JobEvent {
+        event(seq, EventKind::StageComplete { stage: "loading".into(), duration_seconds: 1.0 })
+    }
+
+    fn state(seq: u64) -> JobEvent {
+        let status = JobStatus::Running;
+        event(seq, EventKind::Progress { progress: 0.0, message: format!("row {seq}"), status })
+    }
+
+    fn cancelled(seq: u64) -> JobEvent {
+        event(seq, EventKind::Cancelled { message: "no more".into() })
+    }
+
+    fn absorb(inner: &mut Inner, record: &JobRecord, rows: &[JobEvent]) -> bool {
+        inner.absorb(job(), Some(record), rows, &ManualClock::new(Timestamp::from_millis(0)))
+    }
+
+    fn seqs(messages: &[Message]) -> Vec<u64> {
+        messages.iter().map(|m| m.seq).collect()
+    }
+
+    /// What a new stream gets in all: the snapshot, then what follows it.
+    fn whole(inner: &Inner) -> Vec<u64> {
+        let (mut messages, position) = inner.snapshot();
+        if messages.last().is_none_or(|m| m.role != Role::Last) {
+            let Next::Messages { messages: more, .. } = inner.after(position, 100) else { panic!("behind") };
+            messages.extend(more);
+        }
+        seqs(&messages)
+    }
+
+    #[test]
+    fn a_row_that_came_between_the_two_reads_is_sent_once() {
+        let mut inner = Inner::default();
+        absorb(&mut inner, &record(5, 0.5, JobStatus::Running), &[state(2), stage(4)]);
+        assert_eq!(whole(&inner), [4, 5]);
+        absorb(&mut inner, &record(6, 0.6, JobStatus::Running), &[state(8)]);
+        assert_eq!(whole(&inner), [4, 8], "the row is newer than the record");
+        assert!(absorb(&mut inner, &record(9, 0.6, JobStatus::Running), &[cancelled(10)]));
+        assert_eq!(whole(&inner), [4, 9, 10]);
+        let Next::Messages { messages, end } = inner.after(10, 100) else { panic!("behind") };
+        assert!(messages.is_empty() && end);
+    }
+
+    #[test]
+    fn nothing_stands_behind_an_end() {
+        let mut inner = Inner::default();
+        assert!(absorb(&mut inner, &record(9, 0.6, JobStatus::Cancelled), &[stage(4), cancelled(7)]));
+        assert_eq!(whole(&inner), [4, 6, 7]);
+        let Next::Messages { messages, end } = inner.after(0, 100) else { panic!("behind") };
+        assert_eq!((seqs(&messages), end), (vec![4, 7], true));
+    }
+
+    #[test]
+    fn the_end_before_a_retry_is_no_end() {
+        let mut inner = Inner::default();
+        assert!(!absorb(&mut inner, &record(6, 0.1, JobStatus::Pending), &[stage(3), cancelled(5), state(6)]));
+        let Next::Messages { messages, end } = inner.after(3, 100) else { panic!("behind") };
+        assert_eq!((seqs(&messages).first(), end), (Some(&6), false));
+        assert!(messages.iter().all(|m| m.role != Role::Last));
+    }
+
+    #[test]
+    fn a_newer_progress_takes_the_place_of_the_one_before() {
+        let mut inner = Inner::default();
+        for version in 2..50 {
+            absorb(
+                &mut inner,
+                &record(version, f64::from(u32::try_from(version).unwrap()) / 100.0, JobStatus::Running),
+                &[],
+            );
+        }
+        let Next::Messages { messages, .. } = inner.after(0, 100) else { panic!("behind") };
+        assert_eq!(seqs(&messages), [49]);
+        absorb(&mut inner, &record(60, 0.49, JobStatus::Running), &[]);
+        assert_eq!(whole(&inner), [49], "a change that says nothing new is not told");
+    }
+
+    #[test]
+    fn old_rows_are_left_to_the_store() {
+        let mut inner = Inner::default();
+        let rows: Vec<JobEvent> = (1..=1_500).map(state).collect();
+        absorb(&mut inner, &record(1_500, 0.0, JobStatus::Running), &rows);
+        assert!(matches!(inner.after(499, 100), Next::Behind { floor: 500 }));
+        let Next::Messages { messages, end } = inner.after(500, 100) else { panic!("behind") };
+        assert_eq!((seqs(&messages), end), ((501..=600).collect(), false));
+    }
 }

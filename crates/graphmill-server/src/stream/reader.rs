@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message as Frame, Utf8Bytes, WebSocket, close_code};
 use bytes::Bytes;
-use graphmill_core::{EventKind, Timestamp};
+use graphmill_core::Timestamp;
 use graphmill_store::JobStore;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -141,7 +141,7 @@ impl Reader {
     async fn catch_up(&mut self, floor: u64) -> Result<(), Gone> {
         let rows = self.store.events(self.subscription.feed.job, self.position, 200).await.map_err(|_| Gone)?;
         for event in rows.iter().filter(|e| e.seq <= floor) {
-            if !event.kind.is_last() || matches!(event.kind, EventKind::Deleted {}) {
+            if !event.kind.is_last() {
                 self.send(Frame::Text(Message::of(event).text)).await?;
             }
             self.position = event.seq;

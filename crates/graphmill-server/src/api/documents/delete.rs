@@ -11,6 +11,7 @@ use graphmill_store::records::DocumentDelete;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
+use super::standing_job;
 use crate::error::no_such_document;
 use crate::path::DocumentPath;
 use crate::{AppState, Result};
@@ -46,17 +47,21 @@ pub(crate) async fn handle(
     Ok((StatusCode::OK, Json(Answer { message: "Document deleted", document_id: id, status: "deleted" })))
 }
 
-/// The collection of a document that is published, is being worked on, or is being deleted.
+/// The collection of a document that is published, stands in a job (also one that failed), or is being deleted.
 async fn collection_of(state: &AppState, id: DocumentId) -> Result<Option<CollectionId>> {
-    let unended = !state.jobs().unended_among(&[id]).await?.is_empty();
+    let latest = state.jobs().latest_job_of(id).await?;
     if let Some(document) = state.graph().document(id).await? {
         return Ok(Some(document.collection));
     }
-    if !unended {
+    let known = latest.as_ref().map(|job| job.collection.clone());
+    if let Some(job) = standing_job(state, id, latest).await? {
+        return Ok(Some(job.collection));
+    }
+    if state.jobs().unended_among(&[id]).await?.is_empty() {
         return Ok(None);
     }
-    if let Some(job) = state.jobs().latest_job_of(id).await? {
-        return Ok(Some(job.collection));
+    if known.is_some() {
+        return Ok(known);
     }
     // Only its deletion is left of it.
     let open = state.jobs().open_document_deletes(1_000).await?;
@@ -75,7 +80,7 @@ async fn is_done(state: &AppState, delete: &DocumentDelete) -> bool {
 mod tests {
     use graphmill_core::JobStatus;
 
-    use crate::test_server::{TestServer, completed, no_document};
+    use crate::test_server::{TestServer, completed, failed, no_document};
 
     #[tokio::test]
     async fn a_published_document_goes_and_its_jobs_are_cancelled() {
@@ -98,6 +103,19 @@ mod tests {
         }
         assert_eq!(gone().await, (404, "not_found".into(), format!("there is no document {document}")));
         assert_eq!(server.delete(&format!("/api/documents/{}", no_document())).await.error().0, 404);
+    }
+
+    #[tokio::test]
+    async fn one_that_was_never_published_can_be_deleted_too() {
+        let server = TestServer::start().await;
+        let job = server.upload("a.txt", "Pumps pump.").await;
+        server.end(server.claim().await.fence, failed()).await;
+        let uri = format!("/api/documents/{}", server.record(job).await.document.unwrap());
+        assert_eq!(server.get(&uri).await.json()["status"], "failed");
+        assert_eq!(server.delete(&uri).await.status, 200);
+        assert_eq!(server.get(&uri).await.error().0, 404);
+        let retried = server.post(&format!("/api/jobs/{job}/retry"), serde_json::Value::Null).await;
+        assert_eq!(retried.error().1, "overtaken");
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use graphmill_store::records::JobRecord;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::standing_job;
 use crate::api::shape::{DocumentShape, fraction};
 use crate::error::no_such_document;
 use crate::path::DocumentPath;
@@ -53,11 +54,7 @@ pub(crate) async fn handle(State(state): State<AppState>, DocumentPath(id): Docu
         let answer = Answer::Published { document: Box::new(document.into()), job: job.as_ref().map(JobSummary::from) };
         return Ok(Json(answer));
     }
-    let deleted = state.graph().published_seq(id).await?;
-    let later_than_delete = |job: &JobRecord| deleted.is_none_or(|d| job.seq.is_some_and(|seq| seq > d.seq));
-    // A completed job without a document: it was deleted long ago.
-    let job = job.filter(|j| j.status != JobStatus::Completed && later_than_delete(j));
-    let job = job.ok_or_else(|| no_such_document(&id.to_string()))?;
+    let job = standing_job(&state, id, job).await?.ok_or_else(|| no_such_document(&id.to_string()))?;
     Ok(Json(Answer::Unpublished { document_id: id, known: known(&job), status: job.status, job: (&job).into() }))
 }
 

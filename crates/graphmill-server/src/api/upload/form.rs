@@ -38,6 +38,9 @@ impl Form {
     /// Takes a field. An empty value, which HTML forms send for what was not filled in, counts as absent.
     pub(super) fn set(&mut self, name: &str, value: &str) -> Result<()> {
         if name == "source" {
+            if value.is_empty() {
+                return Ok(());
+            }
             self.sources.push(super::name::source(value)?);
             return Ok(());
         }
