@@ -1,5 +1,6 @@
 //! Fonts as far as text needs them: from the bytes of a shown string to characters and widths.
 
+mod cff;
 mod composite;
 mod encoding;
 mod glyph_names;

@@ -96,7 +96,8 @@ fn chain(words: &mut [Word]) {
     for index in 1..=words.len() {
         let follows = index < words.len() && {
             let (last, next) = (words[index - 1], words[index]);
-            let size = last.size.max(next.size);
+            // A sign as high as two lines is no part of the second.
+            let size = last.size.max(next.size).min(1.5 * last.size.min(next.size));
             let gap = next.x0 - last.x1;
             (next.y - last.y).abs() < 0.5 * size && gap > -0.5 * size && gap < 1.2 * size
         };

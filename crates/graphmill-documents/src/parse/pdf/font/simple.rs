@@ -82,11 +82,7 @@ impl Names {
         };
         match by_name {
             Some(base) => names.base = base,
-            None => {
-                if let Some(program) = descriptor.and_then(|descriptor| descriptor.get::<Stream<'_>>("FontFile")) {
-                    names.read_type1_encoding(&program);
-                }
-            }
+            None => names.read_program(descriptor.as_ref()),
         }
         if let Some(Object::Dict(encoding)) = &encoding {
             names.read_differences(encoding);
@@ -108,6 +104,18 @@ impl Names {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// The encoding that the font program brings along.
+    fn read_program(&mut self, descriptor: Option<&Dict<'_>>) {
+        let program = |key: &str| descriptor.and_then(|descriptor| descriptor.get::<Stream<'_>>(key));
+        if let Some(program) = program("FontFile") {
+            self.read_type1_encoding(&program);
+        } else if let Some(data) = program("FontFile3").and_then(|program| program.decoded_data().ok())
+            && let Some(names) = super::cff::encoding(&data)
+        {
+            self.own = names;
         }
     }
 

@@ -33,7 +33,7 @@ pub(super) fn segments(words: &[Word], glyphs: &Glyphs) -> Vec<Segment> {
             cut_row(std::mem::take(&mut row), number, glyphs, &mut segments);
             number += 1;
         }
-        if row.is_empty() || word.line_size > 1.1 * size {
+        if row.is_empty() {
             (y, size) = (word.line_y, word.line_size);
         }
         row.push(word);
