@@ -72,12 +72,14 @@ impl Reader {
     fn text_of(&mut self, page: &PdfPage<'_>) -> String {
         self.glyphs.clear();
         let content = page_content(page);
-        Interpreter::new(&mut self.fonts, &mut self.glyphs, upright(page)).run(&content, page.resources());
+        let mut interpreter =
+            Interpreter::new(&mut self.fonts, &mut self.glyphs, upright(page), page.render_dimensions());
+        interpreter.run(&content, page.resources());
         layout::page_text(&self.glyphs, &mut self.vocabulary).replace('\0', " ")
     }
 }
 
-/// From user space to the page as a reader holds it, the origin somewhere, `y` rising.
+/// From user space to the page as a reader holds it, the origin at its lower left corner, `y` rising.
 fn upright(page: &PdfPage<'_>) -> Matrix {
     let turned = page.initial_transform(false).as_coeffs();
     Matrix::new(turned.map(|number| number as f32))

@@ -135,6 +135,20 @@ fn c03_rotated_pages_read_as_they_are_seen() {
 }
 
 #[test]
+fn text_outside_of_the_page_is_not_read() {
+    let content = show(40, 300, 12, "seen") + &show(40, 900, 12, "above") + &show(-300, 300, 12, "beside");
+    assert_eq!(text_of(&content), "seen");
+    let mut pdf = PdfBuilder::new();
+    let font = pdf.helvetica();
+    pdf.page(
+        &(show(40, 300, 12, "cut away") + &show(220, 300, 12, "kept")),
+        &[font],
+        "/CropBox [200 0 400 600] /Rotate 0",
+    );
+    assert_eq!(texts(&pdf.build()), ["kept"]);
+}
+
+#[test]
 fn c06_gaps_set_words_apart_and_kerning_does_not() {
     let content = "BT /F1 12 Tf 40 500 Td [(A) 74 (V) 74 (A) -318 (ships) -230 (s) -38 (ail)] TJ ET";
     assert_eq!(text_of(content), "AVA ships sail");

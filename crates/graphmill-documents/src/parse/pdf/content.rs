@@ -50,11 +50,13 @@ pub(super) struct Interpreter<'a> {
     /// Open marked-content sequences; those that replace their text have it.
     marked: Vec<Option<Replacement>>,
     depth: u32,
+    /// Width and height of the upright page: what is shown outside is not seen.
+    area: (f32, f32),
 }
 
 impl<'a> Interpreter<'a> {
-    /// `page` turns user space into the upright page.
-    pub(super) fn new(fonts: &'a mut Fonts, glyphs: &'a mut Glyphs, page: Matrix) -> Self {
+    /// `page` turns user space into the upright page, whose width and height are `area`.
+    pub(super) fn new(fonts: &'a mut Fonts, glyphs: &'a mut Glyphs, page: Matrix, area: (f32, f32)) -> Self {
         let state = State {
             ctm: page,
             font: None,
@@ -75,6 +77,7 @@ impl<'a> Interpreter<'a> {
             space: false,
             marked: Vec::new(),
             depth: 0,
+            area,
         }
     }
 
@@ -214,7 +217,10 @@ impl<'a> Interpreter<'a> {
         let state = &self.state;
         let base = Matrix::new([state.size * state.stretch, 0.0, 0.0, state.size, 0.0, state.rise]);
         let mut matrix = self.text_matrix;
-        let (glyphs, space) = (&mut *self.glyphs, &mut self.space);
+        let (glyphs, space, (width, height)) = (&mut *self.glyphs, &mut self.space, self.area);
+        let seen = |at: Matrix| {
+            (-0.02 * width..1.02 * width).contains(&at.e) && (-0.02 * height..1.02 * height).contains(&at.f)
+        };
         let mut replacement = self.marked.iter_mut().rev().find_map(Option::as_mut);
         font.decode(bytes, |shown| {
             let advance = shown.width / 1000.0 * state.size;
@@ -238,7 +244,9 @@ impl<'a> Interpreter<'a> {
                     None => shown.text.unwrap_or_default(),
                 };
                 let placed = base.then(matrix).then(state.ctm);
-                if let Some(glyph) = place(placed, shown.width / 1000.0, vertical, scale) {
+                if !seen(placed) {
+                    *space = true;
+                } else if let Some(glyph) = place(placed, shown.width / 1000.0, vertical, scale) {
                     glyphs.push(text, Glyph { after_space: *space, fixed_width, ..glyph });
                     *space = false;
                 }
