@@ -167,7 +167,7 @@ pub enum Ending {
         /// Why; also added to `errors`.
         error: NewJobError,
     },
-    /// Back to `pending`; no attempt is used.
+    /// Back to `pending`; no attempt is used. The reason is added to `errors`, once while it stays the same.
     Snooze {
         /// Time until the next try.
         after: Duration,

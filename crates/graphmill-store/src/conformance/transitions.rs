@@ -151,7 +151,9 @@ pub async fn attempts_count_failures_of_ours_alone(f: &mut dyn Fixture) {
     let detail = store.job(id).await.expect("job");
     let outcomes: Vec<&str> = detail.attempts.iter().map(|a| a.outcome.as_str()).collect();
     assert_eq!(outcomes, ["snoozed", "released", "retried", "snoozed", "failed"]);
-    assert_eq!(detail.errors.len(), 2);
+    let said: Vec<&str> = detail.errors.iter().map(|e| e.message.as_str()).collect();
+    let (wait, ours) = ("model server says 429", "It did not work");
+    assert_eq!(said, [wait, ours, wait, ours], "a wait is told as well, once while its reason stays the same");
     assert_eq!(detail.job.message, failure("It did not work").message);
     let last = store.events(id, 0, 100).await.expect("events").pop().expect("an event");
     assert!(matches!(last.kind, EventKind::Error { will_retry: false, .. }), "{last:?}");

@@ -87,7 +87,15 @@ pub async fn events_tell_every_change_once(f: &mut dyn Fixture) {
     let kinds: Vec<String> = events.iter().map(|e| describe(&e.kind)).collect();
     assert_eq!(
         kinds,
-        ["progress running", "stage loading", "progress pending", "progress running", "error true", "completed"]
+        [
+            "progress running",
+            "stage loading",
+            "error true",
+            "progress pending",
+            "progress running",
+            "error true",
+            "completed"
+        ]
     );
     assert!(events.windows(2).all(|pair| pair[0].seq < pair[1].seq));
     for (n, event) in events.iter().enumerate() {

@@ -1,11 +1,11 @@
 //! How a claim ends.
 
-use graphmill_core::{EventKind, Fence, JobStatus, Timestamp, Transition, next_state};
-use rusqlite::params;
+use graphmill_core::{ErrorCode, EventKind, Fence, JobStatus, Timestamp, Transition, next_state};
+use rusqlite::{OptionalExtension, params};
 use serde_json::{Map, Value};
 
 use super::accept::cancel_held;
-use super::claim::fail;
+use super::claim::{fail, running_stage};
 use super::housekeeping::{blobs_named_by, unnamed};
 use super::journal::JobsTx;
 use super::row::{Held, exactly_one, signed, text};
@@ -38,8 +38,9 @@ pub(crate) fn end(tx: &mut JobsTx<'_>, fence: Fence, ending: &Ending) -> Result<
             let message = format!("Trying again at {run_at}: {}", error.message);
             give_back(tx, held, "retried", run_at, &message)
         }
-        Ending::Snooze { after, reason, code: _ } => {
+        Ending::Snooze { after, reason, code } => {
             let run_at = tx.now().plus(*after);
+            tell_snooze(tx, &mut held, *code, reason)?;
             give_back(tx, held, "snoozed", run_at, &format!("Waiting until {run_at}: {reason}"))
         }
         Ending::Released => {
@@ -47,6 +48,25 @@ pub(crate) fn end(tx: &mut JobsTx<'_>, fence: Fence, ending: &Ending) -> Result<
             give_back(tx, held, "released", now, "Interrupted by a shutdown; waiting to go on")
         }
     }
+}
+
+/// Adds the reason to the job's errors and tells its followers, once for as long as it stays the same: an outage of hours is one error.
+fn tell_snooze(tx: &mut JobsTx<'_>, held: &mut Held, code: ErrorCode, reason: &str) -> Result<()> {
+    let last = tx
+        .conn
+        .prepare_cached("SELECT code = ?2 AND message = ?3 FROM job_error WHERE job = ?1 ORDER BY number DESC LIMIT 1")?
+        .query_row(params![held.key, code.as_str(), reason], |row| row.get::<_, bool>(0))
+        .optional()?;
+    if last == Some(true) {
+        return Ok(());
+    }
+    let stage = running_stage(tx.conn, held.key)?;
+    let message = reason.to_owned();
+    let hint = (code == ErrorCode::StorageFull)
+        .then(|| "free space on the disk of the data folder; the job goes on by itself".to_owned());
+    tx.error_row(held, &NewJobError { code, message, hint, stage, chunk_id: None, page: None })?;
+    tx.event(held, &EventKind::Error { error: reason.to_owned(), code, will_retry: true })?;
+    Ok(())
 }
 
 fn complete(tx: &mut JobsTx<'_>, mut held: Held, message: &str, metadata: &Map<String, Value>) -> Result<Ended> {

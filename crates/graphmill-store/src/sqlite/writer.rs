@@ -332,3 +332,6 @@ impl<S: WriterState> WriterThread<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! The file itself: what is refused, what the schema forbids, what is given back.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use graphmill_core::{CollectionId, JobStatus, JobType, SystemClock};
+use graphmill_store::records::{ClaimedJob, Enqueued, JobRecord};
+use graphmill_store::requests::{ClaimRequest, Ending, LogQuery, NewJob, NewLog, StagePlan};
+use graphmill_store::{Error, JobStore, SqliteJobStore, SqliteOptions};
+use rusqlite::Connection;
+use serde_json::Map;
+
+fn open(path: &Path) -> graphmill_store::Result<SqliteJobStore> {
+    SqliteJobStore::open(SqliteOptions::new(path, Arc::new(SystemClock)))
+}
+
+fn refused(path: &Path) -> String {
+    match open(path) {
+        Err(Error::Unusable(message)) => message,
+        Err(other) => panic!("another error: {other}"),
+        Ok(_) => panic!("it was opened"),
+    }
+}
+
+async fn enqueue(store: &SqliteJobStore) -> JobRecord {
+    let job = NewJob {
+        job_type: JobType::Ingestion,
+        collection: CollectionId::default(),
+        params: Map::new(),
+        metadata: Map::new(),
+        message: "Queued".into(),
+        stages: vec![StagePlan { name: "loading".into(), weight: 1 }],
+        priority: 0,
+        delay: Duration::ZERO,
+        max_attempts: 3,
+        document: None,
+        exclusive_key: None,
+        dedupe_key: None,
+        blobs: Vec::new(),
+    };
+    match store.enqueue(job).await.unwrap() {
+        Enqueued::New { job, .. } => job,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn claim(store: &SqliteJobStore) -> ClaimedJob {
+    let free = vec![(JobType::Ingestion, 1)];
+    let request = ClaimRequest { worker: "test".into(), lease: Duration::from_secs(15), free };
+    store.claim(request).await.unwrap().remove(0)
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_version_is_refused_with_a_hint() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("jobs.db");
+    drop(open(&path).unwrap());
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let message = refused(&path);
+    assert!(message.contains("schema 99") && message.contains("newer") && message.contains("backup"), "{message}");
+}
+
+#[tokio::test]
+async fn a_database_of_another_program_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("jobs.db");
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
+    let message = refused(&path);
+    assert!(message.contains("another program"), "{message}");
+    let tables: i64 =
+        Connection::open(&path).unwrap().query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();
+    assert_eq!(tables, 1);
+}
+
+#[tokio::test]
+async fn a_damaged_file_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("jobs.db");
+    let store = open(&path).unwrap();
+    for _ in 0..200 {
+        enqueue(&store).await;
+    }
+    drop(store);
+    let whole = std::fs::read(&path).unwrap();
+    let half = whole.len() / 2;
+    let mut scribbled = whole.clone();
+    scribbled[4096..].fill(0x5a);
+    let mut headless = whole.clone();
+    headless[..100].fill(0);
+    for (what, bytes) in [("cut", whole[..half].to_vec()), ("scribbled", scribbled), ("headless", headless)] {
+        std::fs::write(&path, bytes).unwrap();
+        let message = refused(&path);
+        assert!(message.contains("jobs.db") && message.contains("backup"), "{what}: {message}");
+    }
+    std::fs::write(&path, whole).unwrap();
+    assert!(open(&path).is_ok());
+}
+
+#[tokio::test]
+async fn a_missing_folder_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let message = refused(&dir.path().join("not/there/jobs.db"));
+    assert!(message.contains("writable") || message.contains("permissions"), "{message}");
+}
+
+/// The third guard of every transition: a program with a defect cannot write what cannot be.
+#[tokio::test]
+async fn the_schema_forbids_what_cannot_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("jobs.db");
+    let store = open(&path).unwrap();
+    enqueue(&store).await;
+    drop(store);
+    let conn = Connection::open(&path).unwrap();
+    for change in [
+        "status = 'done'",
+        "status = 'running'",
+        "status = 'running', queue = NULL, lease_until = 1",
+        "status = 'completed', queue = NULL, completed_at = 1",
+        "status = 'failed', queue = NULL",
+        "status = 'cancelled', completed_at = 1",
+        "completed_at = 1",
+        "lease_until = 1",
+        "progress = 1",
+        "progress = 1.5",
+        "queue = NULL",
+        "queue = 'parked'",
+        "started_at = 1",
+        "epoch = -1",
+        "seq = 1",
+        "job_type = 'other'",
+        "max_attempts = 0",
+        "intent = 2",
+    ] {
+        let outcome = conn.execute(&format!("UPDATE job SET {change}"), []);
+        assert!(outcome.is_err(), "{change} was accepted");
+    }
+    conn.execute("UPDATE job SET status = 'cancelled', queue = NULL, completed_at = 1", []).unwrap();
+}
+
+#[tokio::test]
+async fn deleted_jobs_give_their_room_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("jobs.db");
+    let store = open(&path).unwrap();
+    let line =
+        NewLog { level: graphmill_store::records::LogLevel::Info, message: "x".repeat(2_000), context: Map::new() };
+    for _ in 0..10 {
+        enqueue(&store).await;
+        let fence = claim(&store).await.fence;
+        store.append_logs(fence, vec![line.clone(); 100]).await.unwrap();
+        store.end(fence, Ending::Completed { message: "Done".into(), metadata: Map::new() }).await.unwrap();
+    }
+    let pages = |name: &str| -> i64 {
+        Connection::open(&path).unwrap().pragma_query_value(None, name, |row| row.get(0)).unwrap()
+    };
+    let before = pages("page_count");
+    let deleted = store.cleanup(Duration::ZERO, &[JobStatus::Completed], 100).await.unwrap();
+    assert_eq!(deleted.jobs, 10);
+    assert!(deleted.bytes > 2_000_000, "{} bytes of 2,000,000 in messages alone", deleted.bytes);
+    assert_eq!(pages("freelist_count"), 0);
+    // The file is smaller by what was said, give or take the pages that only say which page is whose.
+    let gone = u64::try_from((before - pages("page_count")) * 4096).unwrap();
+    assert!(gone.abs_diff(deleted.bytes) <= 16 * 4096, "{gone} {}", deleted.bytes);
+}
+
+#[tokio::test]
+async fn a_renewal_does_not_wait_behind_the_queue() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(&dir.path().join("jobs.db")).unwrap());
+    enqueue(&store).await;
+    let fence = claim(&store).await.fence;
+    let line = NewLog { level: graphmill_store::records::LogLevel::Info, message: "x".into(), context: Map::new() };
+    let busy: Vec<_> = (0..4_000)
+        .map(|_| {
+            let (store, line) = (store.clone(), line.clone());
+            tokio::spawn(async move { store.append_logs(fence, vec![line; 20]).await.unwrap() })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    store.renew(fence, Duration::from_secs(15)).await.unwrap();
+    let behind = busy.iter().filter(|task| !task.is_finished()).count();
+    assert!(behind > 1_000, "the renewal waited until only {behind} writes were left");
+    for task in busy {
+        task.await.unwrap();
+    }
+    let query = LogQuery { level: None, after: None, descending: false, limit: 1 };
+    assert_eq!(store.logs(fence.job, &query).await.unwrap().total, 10_000);
+}
