@@ -34,12 +34,12 @@ pub enum Interruption {
         /// How long; `None` = the runtime's backoff.
         after: Option<Duration>,
         /// What went wrong.
-        error: NewJobError,
+        error: Box<NewJobError>,
     },
     /// A failure that no retry mends.
     Fail {
         /// What went wrong.
-        error: NewJobError,
+        error: Box<NewJobError>,
     },
     /// A later upload or delete of the document was published.
     Overtaken {
@@ -60,13 +60,14 @@ impl Interruption {
     }
 
     /// No room on the disk: asked again in a while.
-    pub fn storage_full(reason: impl Into<String>) -> Self {
-        Self::Snooze { after: Duration::from_secs(5), code: ErrorCode::StorageFull, reason: reason.into() }
+    pub fn storage_full(detail: impl std::fmt::Display) -> Self {
+        let reason = format!("the disk of the data folder is full ({detail})");
+        Self::Snooze { after: Duration::from_secs(5), code: ErrorCode::StorageFull, reason }
     }
 }
 
-fn job_error(code: ErrorCode, message: String, hint: Option<String>) -> NewJobError {
-    NewJobError { code, message, hint, stage: None, chunk_id: None, page: None }
+fn job_error(code: ErrorCode, message: String, hint: Option<String>) -> Box<NewJobError> {
+    Box::new(NewJobError { code, message, hint, stage: None, chunk_id: None, page: None })
 }
 
 impl From<graphmill_store::Error> for Interruption {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use graphmill_core::ErrorCode;
+use graphmill_store::records::LogLevel;
 use graphmill_store::requests::{Ending, NewJobError};
 use rand::Rng;
+use serde_json::json;
 use tokio::sync::watch;
 
 use crate::watch::Stop;
@@ -58,6 +60,7 @@ pub(crate) async fn supervise(
         }
     };
     if let Some(ending) = ending(&context, end) {
+        log_ending(&context, &ending);
         write_ending(&context, ending, &mut stop).await;
     }
     // The store knows; the place is given back only when the work has really stopped, or is past being waited for.
@@ -86,9 +89,9 @@ fn ending(context: &JobContext, end: End) -> Option<Ending> {
         End::Handler(Err(Interruption::Stopped)) | End::Stopped(Stop::Fenced) => None,
         End::Handler(Err(Interruption::Snooze { after, code, reason })) => Some(Ending::Snooze { after, code, reason }),
         End::Handler(Err(Interruption::Retry { after, error })) => {
-            Some(Ending::Retry { after: after.unwrap_or_else(|| backoff(context.job().failures)), error: with_stage(error) })
+            Some(Ending::Retry { after: after.unwrap_or_else(|| backoff(context.job().failures)), error: with_stage(*error) })
         }
-        End::Handler(Err(Interruption::Fail { error })) => Some(Ending::Failed { error: with_stage(error) }),
+        End::Handler(Err(Interruption::Fail { error })) => Some(Ending::Failed { error: with_stage(*error) }),
         End::Handler(Err(Interruption::Overtaken { message })) => Some(Ending::Overtaken { message }),
         End::Stopped(Stop::Shutdown) => Some(Ending::Released),
         End::Stopped(Stop::Stalled { unit, limit }) => Some(Ending::Retry {
@@ -102,6 +105,28 @@ fn ending(context: &JobContext, end: End) -> Option<Ending> {
                 page: None,
             }),
         }),
+    }
+}
+
+/// The last line of the claim in the job's log.
+fn log_ending(context: &JobContext, ending: &Ending) {
+    let details = |error: &NewJobError| json!({"code": error.code, "stage": error.stage});
+    match ending {
+        Ending::Completed { message, .. } | Ending::Overtaken { message } => {
+            context.log(LogLevel::Info, message, json!({}))
+        }
+        Ending::Failed { error } => context.log(LogLevel::Error, &error.message, details(error)),
+        Ending::Retry { after, error } => {
+            let message = format!("{}; trying again in {:.1} s", error.message, after.as_secs_f64());
+            context.log(LogLevel::Warning, message, details(error));
+        }
+        Ending::Snooze { after, code, reason } => {
+            let message = format!("{reason}; waiting for {:.1} s", after.as_secs_f64());
+            context.log(LogLevel::Warning, message, json!({"code": code}));
+        }
+        Ending::Released => {
+            context.log(LogLevel::Info, "Interrupted by a shutdown; going on at the next start", json!({}))
+        }
     }
 }
 

@@ -117,7 +117,7 @@ impl Stage for Embedding<'_> {
     }
 
     fn message(&self, done: u64, total: u64) -> String {
-        format!("Embedding chunks ({done}/{total})")
+        format!("Processing chunks ({done}/{total})")
     }
 }
 
@@ -145,8 +145,11 @@ fn put_vectors(answers: &[EmbedAnswer]) -> Result<Bytes, Interruption> {
     Ok(bytes.freeze())
 }
 
+/// A chunk's vector; `None` when it was set aside.
+type MaybeVector = Option<Arc<[f32]>>;
+
 /// What [`put_vectors`] wrote: one vector a chunk, `None` where it was set aside.
-pub(super) fn get_vectors(mut bytes: Bytes) -> Result<(Vec<Option<Arc<[f32]>>>, Vec<SetAside>), Interruption> {
+pub(super) fn get_vectors(mut bytes: Bytes) -> Result<(Vec<MaybeVector>, Vec<SetAside>), Interruption> {
     let damaged = || Interruption::fail(ErrorCode::Internal, "a kept vector cannot be read", None);
     if bytes.len() < 8 {
         return Err(damaged());

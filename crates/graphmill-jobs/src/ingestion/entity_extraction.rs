@@ -164,7 +164,7 @@ impl Stage for EntityExtraction<'_> {
     }
 
     fn message(&self, done: u64, total: u64) -> String {
-        format!("Processing chunks ({done}/{total})")
+        format!("Extracting entities ({done}/{total})")
     }
 }
 

@@ -1,5 +1,7 @@
 //! Stage `loading`: the original becomes pages of text, in a guarded child process; kept as one blob of framed pages.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use bytes::{BufMut, Bytes, BytesMut};
 use graphmill_core::ErrorCode;
@@ -34,6 +36,8 @@ pub(super) struct Loaded {
     pub chars: u64,
     pub title: Option<String>,
     pub language: Option<String>,
+    /// How long it took.
+    pub seconds: f64,
 }
 
 #[async_trait]
@@ -47,7 +51,9 @@ impl Stage for Loading<'_> {
     }
 
     async fn run(&self, context: &JobContext, _unit: &()) -> Result<UnitDone, Interruption> {
-        let loaded = self.load(context).await?;
+        let begun = Instant::now();
+        let mut loaded = self.load(context).await?;
+        loaded.seconds = begun.elapsed().as_secs_f64();
         self.refuse_if_too_long(&loaded)?;
         context.store().name_blobs(context.fence(), vec![(BlobRole::PageText, loaded.page_text.clone())]).await?;
         Ok(UnitDone { output: encode(&loaded)? })
@@ -58,7 +64,9 @@ impl Stage for Loading<'_> {
         let patch = Map::from_iter([("page_count".to_owned(), json!(loaded.pages))]);
         context.store().merge_metadata(context.fence(), patch).await?;
         let pages = if loaded.pages == 1 { "page" } else { "pages" };
-        context.log(LogLevel::Info, format!("Loaded {} {pages}", loaded.pages), json!({"characters": loaded.chars}));
+        let details =
+            json!({"duration_seconds": (loaded.seconds * 1_000.0).round() / 1_000.0, "characters": loaded.chars});
+        context.log(LogLevel::Info, format!("Loaded {} {pages}", loaded.pages), details);
         Ok(loaded)
     }
 
@@ -130,6 +138,7 @@ fn loaded(page_text: String, bytes: u64, info: DocumentInfo) -> Loaded {
         chars: info.char_count,
         title: info.title,
         language: info.language,
+        seconds: 0.0, // known when all is safe
     }
 }
 

@@ -8,6 +8,7 @@ use graphmill_store::records::DocumentDelete;
 use tokio::sync::Notify;
 
 use super::Stores;
+use super::leftovers::delete_unnamed;
 
 /// Deletions looked at in one round.
 const BATCH: u32 = 100;
@@ -39,6 +40,9 @@ async fn round(stores: &Stores) -> Result<bool, ()> {
 
 async fn carry_out(stores: &Stores, delete: &DocumentDelete) -> Result<(), ()> {
     let document = delete.document;
+    // Its original and page text go with it, unless a job still names them; what a kill leaves of them, the sweep finds.
+    let published = stores.graph.document(document).await.ok().flatten();
+    let blobs = published.map_or_else(Vec::new, |d| vec![d.properties.original, d.properties.page_text]);
     match stores.graph.remove(&delete.collection, document, delete.seq).await {
         Ok(RemoveOutcome::Removed { existed }) => tracing::info!(%document, existed, "document deleted"),
         Ok(RemoveOutcome::Overtaken { by }) => tracing::info!(%document, %by, "deletion overtaken by a later upload"),
@@ -52,6 +56,7 @@ async fn carry_out(stores: &Stores, delete: &DocumentDelete) -> Result<(), ()> {
     if let Err(error) = stores.graph.sweep_document(document).await {
         tracing::warn!(%document, %error, "staged chunks could not be swept; the periodic sweep will do it");
     }
+    delete_unnamed(stores, blobs).await;
     stores.jobs.finish_document_delete(delete).await.map_err(|error| {
         tracing::warn!(%document, %error, "a carried out deletion could not be noted; it is carried out again");
     })

@@ -9,6 +9,7 @@ use crate::config::Config;
 
 /// Runs the server.
 pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
+    raise_open_files();
     // Before the start, so that a signal during it is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -33,5 +34,14 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     tokio::select! {
         () = server.shutdown() => Ok(ExitCode::SUCCESS),
         _ = again.recv() => Ok(ExitCode::from(1)),
+    }
+}
+
+/// A thousand followers of a job are a thousand open sockets: the soft limit, often 1,024, goes up to what the system allows.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
     }
 }
