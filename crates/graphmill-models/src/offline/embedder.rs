@@ -13,11 +13,12 @@ use crate::{CallContext, EmbedAnswer, EmbedInput, Embedder, Error, ModelId, Spac
 /// Components of a vector.
 pub const LEXICAL_DIMENSION: usize = 256;
 
-/// Weight of a whole word beside that of one of its trigrams.
-const WORD_WEIGHT: i64 = 6;
+/// Weight of a whole word beside that of one of its trigrams. Measured on the Debian handbook in English, German and Chinese (a tenth of a chunk's words,
+/// or 20 characters of it, as query among 900 chunks): weights 1, 6 and 20 find the chunk first in 47 %, 54 % and 57 % of the queries.
+const WORD_WEIGHT: i64 = 20;
 
 /// Weight of a word that is so short that it is mostly grammar.
-const SHORT_WORD_WEIGHT: i64 = 1;
+const SHORT_WORD_WEIGHT: i64 = 4;
 
 /// Embeds by words; near texts share words.
 #[derive(Debug, Clone, Copy, Default)]
@@ -197,7 +198,7 @@ mod tests {
                 hasher.update(&x.to_le_bytes());
             });
         }
-        assert_eq!(hasher.finalize().to_hex()[..16], *"aed8aca6cf3cc141");
+        assert_eq!(hasher.finalize().to_hex()[..16], *"dde7cb49a92fd22f");
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl Reading<'_> {
                 if flag { None } else { Some(Why::InCode) }
             }
             (Shape::Identifier, _) => Some(Why::Identifier),
-            (Shape::Version, Place::Text) if !word.initial => Some(Why::Version),
+            (Shape::Version, Place::Text) if self.is_version(at) => Some(Why::Version),
             (Shape::Lower, Place::CodeSpan) if self.vocabulary.word(at).stop.is_none() => Some(Why::CodeSpan),
             _ => None,
         };
@@ -196,18 +196,38 @@ impl Reading<'_> {
             return next;
         }
         let from = self.skip_leading(from, to);
-        while to > from && words[to - 1].place == Place::Heading && self.vocabulary.word(to - 1).stop.is_some() {
+        while to > from && self.vocabulary.word(to - 1).stop.is_some() {
             to -= 1;
         }
         if from >= to || self.lexicon.is_structural(self.lower(from)) {
             return next;
         }
         let with_number = self.number_follows(to);
+        if self.is_shouted(from, to) {
+            return next;
+        }
         let why = if to - from > 1 || with_number { Some(Why::Names) } else { self.single_name(from) };
         if let Some(why) = why {
             found.push(self.over(from, if with_number { to + 1 } else { to }, why));
         }
         if with_number { next.max(to + 1) } else { next }
+    }
+
+    /// `version 1.2.3`, `Apache 2.4.1`, `v2`: else the numbers are those of a section.
+    fn is_version(&self, at: usize) -> bool {
+        let words = &self.lexed.words;
+        let prefixed = self.text[words[at].start..].starts_with(['v', 'V']);
+        let follows = at > 0 && self.follows(at) && !self.text[words[at - 1].end..words[at].start].contains('\n');
+        prefixed || (follows && (words[at - 1].shape.is_name() || matches!(self.lower(at - 1), "version" | "release")))
+    }
+
+    /// Several words in capitals are a cry or a label: `BACK TO BASICS`, `GOING FURTHER`.
+    fn is_shouted(&self, from: usize, to: usize) -> bool {
+        let words = &self.lexed.words;
+        let capitals = (from..to).all(|i| words[i].shape == Shape::Acronym);
+        let letters = words[to - 1].end - words[from].start;
+        let digits = self.text[words[from].start..words[to - 1].end].contains(|c: char| c.is_ascii_digit());
+        capitals && to - from >= 2 && !digits && letters > 10
     }
 
     /// `of` and the like between two names.
@@ -224,7 +244,12 @@ impl Reading<'_> {
             let word = &self.lexed.words[from];
             let known = self.vocabulary.word(from);
             if word.shape != Shape::Capital {
-                break;
+                // `of` is left alone when what stood before it was no name.
+                if word.shape.is_name() {
+                    break;
+                }
+                from += 1;
+                continue;
             }
             let heading = word.place == Place::Heading;
             let plain = known.stop.is_some()
