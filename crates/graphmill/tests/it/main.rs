@@ -3,6 +3,10 @@
 mod cancel;
 mod cases;
 mod cli;
+mod contract;
+mod disk;
+mod documents;
+mod faults;
 mod kill;
 mod models;
 mod parser;
