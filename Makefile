@@ -19,6 +19,9 @@ documents: ## real documents for tests and benches, from Debian's packages
 bench: documents ## speed and memory, beside a peer where there is one
 	benches/run $(CACHE)
 
+soak: ## the random tests with new seeds for MINUTES (30)
+	scripts/soak $(or $(MINUTES),30)
+
 lint: ## format, clippy, documentation
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets $(FEATURES) -- -D warnings
@@ -30,4 +33,4 @@ docs: ## the API documentation of all crates
 clean-cache: ## remove what the targets fetched
 	rm -rf $(CACHE)
 
-.PHONY: help run test documents bench lint docs clean-cache
+.PHONY: help run test documents bench soak lint docs clean-cache

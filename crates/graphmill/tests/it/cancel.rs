@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
-use crate::support::{assert_completed, export_count, markdown, start, start_with_faults};
+use crate::support::{assert_completed, export_count, markdown, seed, start, start_with_faults};
 
 async fn nothing_visible(app: &graphmill_testkit::TestApp) {
     let (_, stats) = app.get("/api/graph/stats").await.unwrap();
@@ -59,7 +59,7 @@ async fn cancel_at_fifty_random_moments_is_quick_and_true() {
     let app = graphmill_testkit::TestApp::start_with(crate::support::BINARY, |s| s.env("GRAPHMILL_WORKERS", "1"))
         .await
         .unwrap();
-    let mut rng = rand::rngs::StdRng::seed_from_u64(14);
+    let mut rng = rand::rngs::StdRng::seed_from_u64(seed());
     let mut stopped = Vec::new();
     for n in 0..50 {
         let job = app.upload_job(&format!("{n}.md"), markdown(n, 150), &[]).await.unwrap();

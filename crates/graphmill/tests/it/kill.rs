@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use graphmill_testkit::TestApp;
+use rand::{Rng, SeedableRng};
 use serde_json::json;
 
-use crate::support::{BINARY, assert_completed, markdown, real_document, start, start_with_faults};
+use crate::support::{BINARY, assert_completed, markdown, real_document, seed, start, start_with_faults};
 
 /// Where the process is killed while it ingests: (point, passes that are let through).
 const POINTS: &[(&str, u32)] = &[
@@ -180,8 +181,9 @@ async fn kills_at_random_moments() {
     let expected = undisturbed().await;
     let mut app = TestApp::start(BINARY).await.unwrap();
     let job = app.upload_job("report.md", document(), &[]).await.unwrap();
-    for kill in 0..8_u64 {
-        tokio::time::sleep(Duration::from_millis(15 + kill * 37 % 90)).await;
+    let mut rng = rand::rngs::StdRng::seed_from_u64(seed());
+    for _ in 0..8 {
+        tokio::time::sleep(Duration::from_millis(rng.random_range(0..120))).await;
         app.restart(|s| s).await.unwrap();
     }
     assert_completed(&app.wait_ended(&job).await.unwrap());

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use rand::{Rng, SeedableRng};
 
-use crate::support::{assert_completed, markdown, start};
+use crate::support::{assert_completed, markdown, seed, start};
 
 /// 200 random uploads, replacements and deletions over 12 documents that share entities, several at a time.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_two_hundred_random_steps_the_export_is_that_of_a_fresh_folder() {
-    let seed = std::env::var("GRAPHMILL_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_261_125);
+    let seed = seed();
     let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
     let app = start().await;
     let mut documents: BTreeMap<u32, (String, Option<String>)> = BTreeMap::new();

@@ -8,6 +8,11 @@ use serde_json::Value;
 /// The binary under test, built with fault points.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_graphmill");
 
+/// Seed of the random tests: `GRAPHMILL_TEST_SEED`, else always the same.
+pub(crate) fn seed() -> u64 {
+    std::env::var("GRAPHMILL_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_261_125)
+}
+
 /// A server over a fresh folder.
 pub(crate) async fn start() -> TestApp {
     TestApp::start(BINARY).await.unwrap()
