@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
 use rusqlite::Connection;
+use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::oneshot;
 
 use crate::{Error, Result};
@@ -16,6 +16,8 @@ use crate::{Error, Result};
 const GROUP_TIME: Duration = Duration::from_millis(20);
 /// A shared transaction has at most so many writes.
 const GROUP_MAX: usize = 64;
+/// Writes that may wait before callers wait too: they hold what is to be written.
+const QUEUE_MAX: usize = 64;
 
 /// How safe a write must be when its caller is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,10 +58,10 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts the thread on `conn`.
     pub(super) fn start(conn: Connection) -> Result<Self> {
-        let (queue, writes) = crossbeam_channel::unbounded();
+        let (queue, writes) = mpsc::channel(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("graph-writer".into())
-            .spawn(move || WriterThread { conn, safety: None }.run(&writes))
+            .spawn(move || WriterThread { conn, safety: None }.run(writes))
             .map_err(|e| Error::Backend(format!("cannot start the writer thread: {e}")))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
@@ -94,7 +96,7 @@ impl Writer {
         });
         let gone = || Error::Backend("the writer thread of the graph has ended; restart the server".into());
         let queue = self.queue.as_ref().ok_or_else(gone)?;
-        queue.send(Write { safety, points, run }).map_err(|_| gone())?;
+        queue.send(Write { safety, points, run }).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }
@@ -115,17 +117,17 @@ struct WriterThread {
 }
 
 impl WriterThread {
-    fn run(mut self, writes: &Receiver<Write>) {
+    fn run(mut self, mut writes: Receiver<Write>) {
         let mut waiting = None;
-        while let Some(first) = waiting.take().or_else(|| writes.recv().ok()) {
-            waiting = self.run_group(first, writes);
+        while let Some(first) = waiting.take().or_else(|| writes.blocking_recv()) {
+            waiting = self.run_group(first, &mut writes);
         }
         // A last checkpoint leaves one file behind; what it cannot do now the next start does.
         let _ = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 
     /// Runs `first` and what may share its transaction; returns the write that was taken from the queue and may not.
-    fn run_group(&mut self, first: Write, writes: &Receiver<Write>) -> Option<Write> {
+    fn run_group(&mut self, first: Write, writes: &mut Receiver<Write>) -> Option<Write> {
         let (mut told, mut points, mut left) = (Vec::new(), Vec::new(), None);
         let outcome = self.try_group(first, writes, &mut told, &mut points, &mut left);
         if let Err(e) = &outcome {
@@ -143,7 +145,7 @@ impl WriterThread {
     fn try_group(
         &mut self,
         first: Write,
-        writes: &Receiver<Write>,
+        writes: &mut Receiver<Write>,
         told: &mut Vec<Tell>,
         points: &mut Vec<(&'static str, &'static str)>,
         left: &mut Option<Write>,

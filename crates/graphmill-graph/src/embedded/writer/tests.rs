@@ -29,7 +29,10 @@ async fn hold(writer: &Writer) -> std::sync::mpsc::Sender<()> {
         let _ = held.recv();
         Outcome { ok: true, fatal: false, tell: Box::new(|_| {}) }
     });
-    queue.send(Write { safety: Safety::Process, points: None, run }).unwrap();
+    queue
+        .send(Write { safety: Safety::Process, points: None, run })
+        .await
+        .unwrap_or_else(|_| panic!("the writer ended"));
     begun.await.unwrap();
     release
 }
@@ -48,7 +51,7 @@ async fn a_write_that_fails_costs_no_other() {
         )
     };
     let queued = async {
-        while writer.queue.as_ref().unwrap().len() < 4 {
+        while writer.queue.as_ref().is_some_and(|queue| queue.max_capacity() - queue.capacity() < 4) {
             tokio::task::yield_now().await;
         }
         drop(release);
