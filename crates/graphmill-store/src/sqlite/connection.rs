@@ -131,11 +131,15 @@ fn unusable(path: &Path, schema: &Schema, e: &rusqlite::Error) -> Error {
     let path = path.display();
     match e.sqlite_error_code() {
         Some(Code::DiskFull) => Error::Full(e.to_string()),
-        Some(Code::NotADatabase | Code::DatabaseCorrupt) => Error::Unusable(format!(
-            "{path} is damaged or no SQLite database ({e}); keep a copy, then restore it from a backup, or try \
-             `sqlite3 {name} .recover`, or move it away to start anew (what only {name} knows is lost then)",
-            name = schema.name
-        )),
+        Some(Code::NotADatabase | Code::DatabaseCorrupt) => {
+            let name = schema.name;
+            // A graph keeps to the job store that it was made with.
+            let away = if name == "jobs.db" { "it and graph.db" } else { "it" };
+            Error::Unusable(format!(
+                "{path} is damaged or no SQLite database ({e}); keep a copy, then restore it from a backup, or try \
+                 `sqlite3 {name} .recover`, or move {away} away to start anew (what only this knows is lost then)"
+            ))
+        }
         Some(Code::CannotOpen | Code::ReadOnly | Code::PermissionDenied) => Error::Unusable(format!(
             "cannot write {path} ({e}); make the data folder and the files in it writable for this user, or choose another folder"
         )),

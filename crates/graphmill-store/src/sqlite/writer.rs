@@ -334,4 +334,5 @@ impl<S: WriterState> WriterThread<S> {
 }
 
 #[cfg(test)]
+#[path = "tests/writer.rs"]
 mod tests;
