@@ -109,6 +109,8 @@ async fn full_in(stage_name: &str, expected: &str) {
     let error =
         page["errors"].as_array().unwrap().last().unwrap_or_else(|| panic!("{stage_name}: no error is kept: {page:#}"));
     assert_eq!(error["code"], "storage_full", "{stage_name}: {page:#}");
+    assert_eq!(error["stage"], stage_name, "{page:#}");
+    assert!(error["hint"].is_string(), "{stage_name}: {page:#}");
     assert_eq!(page["attempts"].as_array().unwrap().last().unwrap()["outcome"], "snoozed", "{stage_name}: {page:#}");
 
     let (status, ready) = app.get("/readyz").await.unwrap();
@@ -134,8 +136,13 @@ async fn full_in(stage_name: &str, expected: &str) {
     assert_eq!(app.export("default").await.unwrap(), expected, "{stage_name}");
     let (_, ready) = app.get("/readyz").await.unwrap();
     assert_eq!(ready["status"], "ready", "{stage_name}");
-    let (status, answer) = app.upload("late.md", markdown(2, 3), &[]).await.unwrap();
-    assert_eq!(status, 202, "{stage_name}: {answer}");
+    assert!(disk.data().join("reserve").exists(), "{stage_name}: the reserve is made again");
+    // It waited and did not fail: no attempt of those that a job has was used, and the wait was told once.
+    let outcomes: Vec<&str> =
+        page["attempts"].as_array().unwrap().iter().map(|a| a["outcome"].as_str().unwrap()).collect();
+    assert!(outcomes.iter().all(|o| ["snoozed", "completed"].contains(o)), "{stage_name}: {outcomes:?}");
+    assert_eq!(page["errors"].as_array().unwrap().len(), 1, "{stage_name}: {page:#}");
+    crate::faults::assert_well(&app).await;
 }
 
 async fn undisturbed() -> String {
@@ -284,6 +291,18 @@ async fn damaged_databases_are_refused_and_left_alone() {
         assert!(said.contains(name) && said.contains("newer") && said.contains("9999"), "{name}: {said}");
         assert!(std::fs::read(data.join(name)).unwrap() == newer, "{name}: the file was changed");
     }
+    // What is said about jobs.db helps: without it and graph.db the folder works.
+    let fresh = tempfile::tempdir().unwrap();
+    let data = fresh.path().join("data");
+    run("cp", &["-r", whole.path().join("data").to_str().unwrap(), data.to_str().unwrap()]).unwrap();
+    std::fs::write(data.join("jobs.db"), &noise).unwrap();
+    let said = refuses(&AppSettings::new(BINARY, &data)).await;
+    assert!(said.contains("it and graph.db away"), "{said}");
+    for name in ["jobs.db", "graph.db"] {
+        std::fs::remove_file(data.join(name)).unwrap();
+    }
+    let (code, out, err) = output(&AppSettings::new(BINARY, &data), &["stats"]).await;
+    assert_eq!(code, 0, "{out}{err}");
     // Databases of two folders do not go together.
     let other = filled_folder().await;
     let dir = tempfile::tempdir().unwrap();

@@ -36,7 +36,7 @@ pub(crate) async fn assert_no_blobs(app: &TestApp) {
 }
 
 /// The server works: an upload completes. Then everything is taken away again, and nothing is left.
-async fn assert_well(app: &TestApp) {
+pub(crate) async fn assert_well(app: &TestApp) {
     let job = app.upload_job("afterwards.md", markdown(1, 3), &[("source", "afterwards")]).await.unwrap();
     assert_completed(&app.wait_ended(&job).await.unwrap());
     let all = json!({"older_than_days": 0, "status": ["completed", "failed", "cancelled"]});

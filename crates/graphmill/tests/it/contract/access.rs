@@ -171,3 +171,13 @@ async fn a_foreign_origin_needs_permission() {
     let (status, headers, _) = answer(preflight("https://evil.example")).await;
     assert_eq!((status, headers.contains_key("access-control-allow-origin")), (403, false));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_a_handler_is_a_json_error_and_harms_nobody_else() {
+    let app = TestApp::start_with(BINARY, |s| s.env("FAILPOINTS", "cleanup.between_batches=1*panic")).await.unwrap();
+    let job = app.upload_job("a.txt", "Northgate Pump is dry.", &[]).await.unwrap();
+    app.wait_ended(&job).await.unwrap();
+    let all = json!({"older_than_days": 0});
+    assert_error(&app.post_json("/api/jobs/cleanup", &all).await.unwrap(), 500, "internal");
+    assert_eq!(app.post_json("/api/jobs/cleanup", &all).await.unwrap().0, 200);
+}

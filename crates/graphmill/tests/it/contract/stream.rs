@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::{assert_error, assert_says, hold, keys, raw, request, start_held, time};
-use crate::support::{assert_completed, markdown, real_document, start};
+use crate::support::{BINARY, assert_completed, markdown, real_document, start};
 
 type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
 
@@ -240,4 +240,66 @@ async fn a_silent_stream_is_pinged_and_what_a_client_says_harms_nothing() {
         }
     }
     assert!(begun.elapsed() > Duration::from_secs(15), "pinged after {:?}", begun.elapsed());
+}
+
+/// What may pass is told and is not the end: the stream goes on to the completion.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_that_will_be_retried_is_not_the_end() {
+    let app = TestApp::start_with(BINARY, |s| {
+        s.env("FAILPOINTS", "stage.embedding.unit=1*sleep(5000)")
+            .env("GRAPHMILL_STALL_SECONDS", "1")
+            .env("TOKIO_WORKER_THREADS", "8")
+    })
+    .await
+    .unwrap();
+    let job = app.upload_job("report.md", markdown(1, 20), &[]).await.unwrap();
+    let messages = to_the_end(&mut open(&app, &job, "").await).await;
+    assert_order(&messages, &job);
+    let errors = of_type(&messages, "error");
+    assert_eq!(errors.len(), 1, "{messages:#?}");
+    assert_eq!(keys(errors[0]), ["type", "job_id", "error", "code", "will_retry", "timestamp", "seq"]);
+    assert_eq!((&errors[0]["code"], &errors[0]["will_retry"]), (&json!("stage_stalled"), &json!(true)));
+    assert_eq!(messages.last().unwrap()["type"], "completed", "{messages:#?}");
+    // A late reader is told of the stages and the end, and of an error only when it asks for what was before.
+    let (_, page) = app.get(&format!("/api/jobs/{job}")).await.unwrap();
+    let attempts = page["attempts"].as_array().unwrap();
+    let outcomes: Vec<_> = attempts.iter().map(|a| (a["number"].as_u64(), a["outcome"].as_str().unwrap())).collect();
+    assert_eq!(outcomes, [(Some(1), "retried"), (Some(2), "completed")], "{page:#}");
+    assert_eq!(page["errors"][0]["attempt"], 1, "{page:#}");
+    let (_, logs) = app.get(&format!("/api/jobs/{job}/logs?level=warning")).await.unwrap();
+    assert_eq!(logs["logs"][0]["context"]["code"], "stage_stalled", "{logs:#}");
+}
+
+/// A server that is told to stop says so to its readers, gives its jobs back, and goes on with them at its next start.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_closes_its_streams_and_goes_on_later() {
+    let mut app = start_held("stage.embedding.unit=sleep(400)", 1).await;
+    let job = app.upload_job("report.md", markdown(1, 400), &[]).await.unwrap();
+    app.wait_job(&job, |page| page["stages"][2]["status"] == "running").await.unwrap();
+    let mut socket = open(&app, &job, "").await;
+    let mut last_seq = next(&mut socket).await.unwrap()["seq"].as_u64().unwrap();
+    let pid = app.pid().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let code = loop {
+        match tokio::time::timeout(Duration::from_secs(30), socket.next()).await.expect("no close").unwrap().unwrap() {
+            Message::Close(frame) => break frame.map(|f| u16::from(f.code)),
+            Message::Text(text) => {
+                let message: Value = serde_json::from_str(&text).unwrap();
+                last_seq = message["seq"].as_u64().unwrap();
+            }
+            _ => {}
+        }
+    };
+    assert_eq!(code, Some(1001));
+    app.wait_gone().await.unwrap();
+    app.restart_quiet().await.unwrap();
+    // The reader comes back where it was.
+    let rest = to_the_end(&mut open(&app, &job, &format!("?since={last_seq}")).await).await;
+    assert_order(&rest, &job);
+    assert!(rest.iter().all(|m| m["seq"].as_u64().unwrap() > last_seq), "{rest:#?}");
+    assert_eq!(rest.last().unwrap()["type"], "completed");
+    let page = app.wait_ended(&job).await.unwrap();
+    assert_completed(&page);
+    assert_eq!(page["attempts"][0]["outcome"], "released", "{page:#}");
+    assert_eq!(page["errors"], json!([]), "{page:#}");
 }

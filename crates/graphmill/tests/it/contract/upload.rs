@@ -257,3 +257,27 @@ async fn a_large_upload_grows_no_memory() {
     let grown = resident().saturating_sub(before);
     assert!(grown < 24 * 1024, "the peak grew by {grown} kB for a file of 49 MB");
 }
+
+/// curl asks before it sends a body of more than 1 MB.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_asks_before_it_sends() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let app = start().await;
+    let host = app.url().trim_start_matches("http://");
+    let body = "--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nA pump.\r\n--XX--\r\n";
+    let head = format!(
+        "POST /api/upload HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nExpect: 100-continue\r\n\
+         Content-Type: multipart/form-data; boundary=XX\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = crate::contract::connect(&app).await;
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut first = [0; 12];
+    let asked = tokio::time::timeout(std::time::Duration::from_secs(5), stream.read_exact(&mut first)).await;
+    asked.expect("no word within 5 s").unwrap();
+    assert_eq!(&first, b"HTTP/1.1 100");
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.contains("HTTP/1.1 202"), "{rest}");
+}
