@@ -121,6 +121,8 @@ pub(crate) fn open_second_writer(path: &Path) -> Result<Connection> {
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(Duration::from_secs(5))?;
     conn.pragma_update(None, "synchronous", "NORMAL")?;
+    // Moving the log into the file is the first writer's work: what goes through here must stay short.
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
     conn.pragma_update(None, "cache_size", -512)?;
     conn.pragma_update(None, "trusted_schema", false)?;
     Ok(conn)

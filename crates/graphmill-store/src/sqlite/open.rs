@@ -25,7 +25,7 @@ const SCHEMA: Schema =
 
 /// Changes that a slow follower may be behind before it has to read the state anew.
 const FOLLOWER_LAG: usize = 4096;
-/// Up to this size a file is checked whole at open; a larger one is checked beside the work.
+/// Up to this size a file is checked whole at open; a larger one is checked beside the work, when its last owner did not close it.
 const CHECKED_AT_OPEN: u64 = 4 * 1024 * 1024;
 
 /// What a [`SqliteJobStore`] is opened with.
@@ -125,6 +125,10 @@ fn check(path: &Path, conn: &Connection, damage: &Arc<RwLock<Option<String>>>) -
             None => Ok(()),
             Some(found) => Err(said(found)),
         };
+    }
+    if logged == 0 {
+        // It was closed in order.
+        return Ok(());
     }
     let (path, damage) = (path.to_owned(), Arc::clone(damage));
     let beside = std::thread::Builder::new().name("jobs-check".into()).spawn(move || {
