@@ -22,6 +22,9 @@ bench: documents ## speed and memory, beside a peer where there is one
 soak: ## the random tests with new seeds for MINUTES (30)
 	scripts/soak $(or $(MINUTES),30)
 
+fuzz: documents ## fuzz parsers and chunker, SECONDS (60) each
+	CACHE=$(CACHE) scripts/fuzz $(or $(SECONDS),60)
+
 lint: ## format, clippy, documentation
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets $(FEATURES) -- -D warnings
@@ -33,4 +36,4 @@ docs: ## the API documentation of all crates
 clean-cache: ## remove what the targets fetched
 	rm -rf $(CACHE)
 
-.PHONY: help run test documents bench soak lint docs clean-cache
+.PHONY: help run test documents bench soak fuzz lint docs clean-cache
