@@ -53,6 +53,8 @@ pub async fn similarities_are_seen_when_their_run_ends(backend: &dyn Backend) {
     assert_eq!(similarities(store).await, 3, "the old generation stands until the new one is whole");
     store.finish_run(&next, 1, parameters(json!({"top_k": 1}))).await.expect("the run ends");
     assert_eq!(similarities(store).await, 1, "one was asked for; the second is kept in reserve");
+    let shown = format!("{{\"kind\":\"similarity\",\"chunk\":\"{}\",\"neighbours\":[[\"{}\",0.5]]}}", c[0], c[1]);
+    assert!(export_default(store).await.contains(&shown), "the export shows no reserve either");
     let shorter = Draft::new("a.md", &["A>B", "C>A"]);
     shorter.put(store, 2).await;
     assert_eq!(similarities(store).await, 1, "the reserve takes the place of a neighbour that is gone");

@@ -155,6 +155,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// The highest ticket of any document or tombstone.
 pub(super) fn highest_seq(conn: &Connection) -> Result<Seq> {
-    let found: Option<i64> = conn.query_row("SELECT max(seq) FROM document", [], |row| row.get(0))?;
+    let sql = "SELECT seq FROM document WHERE seq IS NOT NULL ORDER BY seq DESC LIMIT 1";
+    let found: Option<i64> = conn.query_row(sql, [], |row| row.get(0)).optional()?;
     Ok(Seq(found.unwrap_or(0).cast_unsigned()))
 }

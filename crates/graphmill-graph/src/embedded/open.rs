@@ -61,7 +61,13 @@ fn prepare_writer(conn: &Connection, options: &EmbeddedOptions) -> Result<()> {
     check_owner(conn, &options.path)?;
     // Both must be set before the first page is written; on an existing file they change nothing.
     conn.execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;")?;
-    conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Error::Unusable(format!(
+            "the file system of the data folder has no shared memory for SQLite's write-ahead log (journal mode {mode}); put the \
+             data folder on a local disk"
+        )));
+    }
     set_cache(conn, options.writer_cache)?;
     conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     conn.pragma_update(None, "journal_size_limit", LOG_SIZE_LIMIT)?;

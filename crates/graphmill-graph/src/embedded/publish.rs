@@ -46,6 +46,10 @@ pub(super) fn counts(row: &DocumentRow) -> PublishedCounts {
 /// Publishes a document.
 pub(super) fn publish(conn: &Connection, publication: &Publication, now: Timestamp) -> Result<PublishOutcome> {
     graphmill_core::fault_point!("publish.begin");
+    // A document of which nothing is there gets no row for asking.
+    if !publication.placements.is_empty() && document_row(conn, publication.document)?.is_none() {
+        return Ok(PublishOutcome::Incomplete(publication.placements.iter().map(|placed| placed.chunk).collect()));
+    }
     let row = ensure_document(conn, &publication.collection, publication.document)?;
     match compare(&row, publication.seq) {
         Ticket::Higher => {}
