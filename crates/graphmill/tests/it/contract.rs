@@ -65,8 +65,6 @@ pub(crate) fn hold(stage: &str) -> String {
 #[derive(Debug)]
 pub(crate) struct RawAnswer {
     pub(crate) status: u16,
-    /// The head in lower case.
-    pub(crate) head: String,
     pub(crate) body: String,
 }
 
@@ -75,7 +73,7 @@ impl RawAnswer {
         let text = String::from_utf8_lossy(bytes);
         let (head, body) = text.split_once("\r\n\r\n")?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
-        Some(Self { status, head: head.to_lowercase(), body: body.to_owned() })
+        Some(Self { status, body: body.to_owned() })
     }
 
     /// Status and JSON.
