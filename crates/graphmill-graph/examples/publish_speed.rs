@@ -180,6 +180,21 @@ async fn ingest(
     totals
 }
 
+/// One chunk of a long document changes.
+async fn replace_one(store: &EmbeddedGraph, source: &mut Source, space: SpaceId) {
+    let collection = CollectionId::default();
+    let document = DocumentId::new(&collection, "replaced");
+    let mut chunks: Vec<StagedChunk> = (0..5_000).map(|_| source.chunk(&document, space)).collect();
+    store.stage(&collection, document, chunks.clone()).await.expect("chunks are staged");
+    store.publish(&publication(document, 900_001, &chunks, space)).await.expect("it is published");
+    chunks[2_500] = source.chunk(&document, space);
+    store.stage(&collection, document, vec![chunks[2_500].clone()]).await.expect("a chunk is staged");
+    let changed = publication(document, 900_002, &chunks, space);
+    let began = Instant::now();
+    store.publish(&changed).await.expect("it is published");
+    println!("one of 5,000 chunks replaced in {:?}", began.elapsed());
+}
+
 #[tokio::main]
 async fn main() {
     let mut arguments = std::env::args().skip(1).map(|a| a.parse::<usize>().expect("a number of chunks"));
@@ -209,6 +224,7 @@ async fn main() {
     let words = format!("{} {}", source.words[20], source.words[400]);
     let hits = store.fulltext(&collection, &words, 10, &SearchFilter::default()).await.expect("it is searched");
     println!("fulltext: {} hits in {:?}", hits.len(), began.elapsed());
+    replace_one(&store, &mut source, space).await;
     let began = Instant::now();
     let first = DocumentId::new(&collection, "document 0");
     store.remove(&collection, first, Seq(1_000_000)).await.expect("it is removed");
