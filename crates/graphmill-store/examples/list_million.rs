@@ -59,7 +59,10 @@ fn fill(path: &Path, jobs: i64) -> rusqlite::Result<()> {
             words.execute(params![key, format!("{id}\nmanual-{n}.pdf\nmanuals/manual-{n}.pdf\n")])?;
         }
     }
-    conn.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)")
+    conn.execute_batch(
+        "INSERT INTO job_count (status, collection, job_type, n) SELECT status, collection, job_type, count(*) FROM job GROUP BY 1, 2, 3;
+         COMMIT; PRAGMA wal_checkpoint(TRUNCATE)",
+    )
 }
 
 async fn measure(store: &dyn JobStore, what: &str, filter: JobFilter, starts: impl Fn(usize) -> PageStart) {
