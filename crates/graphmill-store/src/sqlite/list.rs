@@ -24,35 +24,47 @@ pub(crate) fn list(conn: &Connection, filter: &JobFilter, start: &PageStart, lim
     let counted: i64 = cells.iter().map(|cell| cell.jobs).sum();
     let walked = filter.q.is_some() || filter.created_after.is_some() || filter.created_before.is_some();
     let query = Query { ranges: ranges(filter, &cells), filter };
-    let (total, total_capped) = if walked {
-        let found = query.count(conn, TOTAL_CAP + 1)?;
-        (found.min(TOTAL_CAP), found > TOTAL_CAP)
-    } else {
-        (counted, false)
-    };
-    let limit = i64::from(limit);
     // One more than asked says whether anything follows.
-    let mut places = match start {
-        PageStart::Cursor(cursor) => query.places(conn, Some(decode(cursor)?), 0, limit + 1, false)?,
+    let take = i64::from(limit) + 1;
+    let (mut places, found) = match start {
         PageStart::Offset(offset) => {
             let offset = i64::try_from(*offset).unwrap_or(i64::MAX);
-            if !walked && offset > counted / 2 {
-                from_the_end(conn, &query, offset, limit, counted)?
-            } else {
-                query.places(conn, None, offset, limit + 1, false)?
+            match (walked, filter.q.is_some() && offset < TOTAL_CAP - take) {
+                // Looking through texts is slow: the walk that counts finds the page as well.
+                (true, true) => page_and_count(conn, &query, offset, take)?,
+                (true, false) => (query.places(conn, None, offset, take, false)?, query.count(conn, TOTAL_CAP + 1)?),
+                (false, _) if offset > counted / 2 => (from_the_end(conn, &query, offset, take, counted)?, counted),
+                (false, _) => (query.places(conn, None, offset, take, false)?, counted),
             }
         }
+        PageStart::Cursor(cursor) => {
+            let below = Some(decode(cursor)?);
+            let found = if walked { query.count(conn, TOTAL_CAP + 1)? } else { counted };
+            (query.places(conn, below, 0, take, false)?, found)
+        }
     };
-    let more = places.len() as i64 > limit;
-    places.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let total_capped = walked && found > TOTAL_CAP;
+    let total = if total_capped { TOTAL_CAP } else { found };
+    let more = places.len() as i64 == take;
+    places.truncate(limit as usize);
     let jobs = places.iter().map(|(_, key)| record_by_key(conn, *key)).collect::<Result<Vec<_>>>()?;
     let next_cursor = places.last().filter(|_| more).map(|place| encode(*place));
     Ok(JobPage { jobs, total: total.unsigned_abs(), total_capped, next_cursor })
 }
 
+/// The page and, up to the cap, how many there are.
+fn page_and_count(conn: &Connection, query: &Query<'_>, offset: i64, take: i64) -> Result<(Vec<Place>, i64)> {
+    let mut places = query.places(conn, None, 0, TOTAL_CAP + 1, false)?;
+    let found = places.len();
+    let skip = usize::try_from(offset).map_or(found, |offset| offset.min(found));
+    places.drain(..skip);
+    places.truncate(usize::try_from(take).unwrap_or(usize::MAX));
+    Ok((places, found as i64))
+}
+
 /// A deep page is nearer to the oldest job than to the newest: walk from there.
-fn from_the_end(conn: &Connection, query: &Query<'_>, offset: i64, limit: i64, counted: i64) -> Result<Vec<Place>> {
-    let take = (counted - offset).clamp(0, limit + 1);
+fn from_the_end(conn: &Connection, query: &Query<'_>, offset: i64, take: i64, counted: i64) -> Result<Vec<Place>> {
+    let take = (counted - offset).clamp(0, take);
     if take == 0 {
         return Ok(Vec::new());
     }
