@@ -23,7 +23,7 @@ use graphmill_runtime::{Completed, Interruption, JobContext, JobHandler, StageRu
 use graphmill_store::records::LogLevel;
 use serde_json::{Map, Value, json};
 
-pub use request::{IngestionOptions, Upload, published_options, reingestion, retry_quarantined};
+pub use request::{IngestionOptions, Upload, reingestion, retry_quarantined, upload_of, upload_of_document};
 
 use request::IngestionParams;
 

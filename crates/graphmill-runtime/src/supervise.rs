@@ -108,26 +108,32 @@ fn ending(context: &JobContext, end: End) -> Option<Ending> {
     }
 }
 
-/// The last line of the claim in the job's log.
+/// The last line of the claim, in the job's log and in the process's.
 fn log_ending(context: &JobContext, ending: &Ending) {
     let details = |error: &NewJobError| json!({"code": error.code, "stage": error.stage});
-    match ending {
+    let (level, message, details) = match ending {
         Ending::Completed { message, .. } | Ending::Overtaken { message } => {
-            context.log(LogLevel::Info, message, json!({}))
+            (LogLevel::Info, message.clone(), json!({}))
         }
-        Ending::Failed { error } => context.log(LogLevel::Error, &error.message, details(error)),
+        Ending::Failed { error } => (LogLevel::Error, error.message.clone(), details(error)),
         Ending::Retry { after, error } => {
             let message = format!("{}; trying again in {:.1} s", error.message, after.as_secs_f64());
-            context.log(LogLevel::Warning, message, details(error));
+            (LogLevel::Warning, message, details(error))
         }
         Ending::Snooze { after, code, reason } => {
             let message = format!("{reason}; waiting for {:.1} s", after.as_secs_f64());
-            context.log(LogLevel::Warning, message, json!({"code": code}));
+            (LogLevel::Warning, message, json!({"code": code}))
         }
         Ending::Released => {
-            context.log(LogLevel::Info, "Interrupted by a shutdown; going on at the next start", json!({}))
+            (LogLevel::Info, "Interrupted by a shutdown; going on at the next start".to_owned(), json!({}))
         }
+    };
+    let job = context.fence().job;
+    match level {
+        LogLevel::Error | LogLevel::Warning => tracing::warn!(job.id = %job, %details, "{message}"),
+        LogLevel::Info | LogLevel::Debug => tracing::info!(job.id = %job, "{message}"),
     }
+    context.log(level, message, details);
 }
 
 /// Doubles with each failure, with jitter, so that jobs that failed together do not come back together.

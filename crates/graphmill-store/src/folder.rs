@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,7 +49,9 @@ impl DataFolder {
     /// [`Error::Unusable`]: another process owns it (names its pid and URL), or it cannot be made or written.
     pub fn lock(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        std::fs::create_dir_all(path).map_err(|e| cannot(path, "be made", &e))?;
+        // Documents of people lie in it: nobody else may look.
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(|e| cannot(path, "be made", &e))?;
         let lock = OpenOptions::new()
             .read(true)
             .write(true)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use graphmill_core::{Clock, JobType, SystemClock};
+use graphmill_core::{Clock, JobStatus, JobType, Seq, SystemClock};
 use graphmill_documents::child::{ParserCommand, ParserPool};
 use graphmill_graph::GraphStore;
 use graphmill_graph::embedded::{EmbeddedGraph, EmbeddedOptions};
@@ -146,12 +146,28 @@ impl Stores {
         let graph: Arc<dyn GraphStore> =
             Arc::new(EmbeddedGraph::open(EmbeddedOptions::new(dir.join("graph.db"), clock.clone()))?);
         graph.bind(jobs.id()).await?;
+        let highest = graph.highest_seq().await?;
+        warn_of_lost_graph(&*jobs, highest).await?;
         // Before anything is accepted: a ticket must be above every one that the graph knows.
-        jobs.raise_tickets_above(graph.highest_seq().await?).await?;
+        jobs.raise_tickets_above(highest).await?;
         let cache = Arc::new(SqliteContentCache::open_with(dir.join("cache.db"), Some(disk.clone()))?);
         let blobs = Blobs::open(dir.join("blobs"))?;
         Ok(Self { jobs, graph, cache, blobs, disk, clock })
     }
+}
+
+/// A graph without any document or tombstone beside jobs that completed: its file was removed or moved away.
+async fn warn_of_lost_graph(jobs: &dyn JobStore, highest: Seq) -> anyhow::Result<()> {
+    let completed = jobs.counts().await?.into_iter().find(|(status, _)| *status == JobStatus::Completed);
+    if let (Seq(0), Some((_, completed @ 1..))) = (highest, completed) {
+        tracing::warn!(
+            completed,
+            "the graph is empty although jobs have completed: was graph.db removed? Put it back, or ingest the documents again from their stored \
+             originals: POST /api/jobs with {{\"job_type\":\"ingestion\",\"params\":{{\"document_id\":\"doc-…\"}}}} for each; do not clean up jobs \
+             before that, since cleanup removes originals that no document names"
+        );
+    }
+    Ok(())
 }
 
 async fn start_runtime(config: &Config, stores: &Stores) -> anyhow::Result<Runtime> {

@@ -32,6 +32,13 @@ impl Client {
     /// Finds the running server of the data folder; without one, starts one in this process that listens on a free port of 127.0.0.1. `work`: whether
     /// that one runs jobs.
     pub(crate) async fn connect(config: &Config, work: Work) -> anyhow::Result<Self> {
+        if work == Work::None && !config.data_dir.is_dir() {
+            bail!(
+                "there is no data folder at {}; start the server (graphmill serve) or ingest something first, or name another folder with \
+                 --data-dir",
+                config.data_dir.display()
+            );
+        }
         let running = graphmill_store::find_running(&config.data_dir)?;
         let (base, own) = match running {
             Some(server) => match server.url {

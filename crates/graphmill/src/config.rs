@@ -160,7 +160,13 @@ fn endpoint(layers: &Layers, table: &str) -> anyhow::Result<Option<Endpoint>> {
         }
         return Ok(None);
     };
-    let parsed = url::Url::parse(&url).with_context(|| format!("{table}.url {url:?} is not a web address"))?;
+    let parsed = url::Url::parse(&url).with_context(|| format!("{table}.url is not a web address"))?;
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        // Not shown: it holds a secret.
+        bail!(
+            "{table}.url must not hold a user name or password; put the key into {table}.api_key or {table}.api_key_file"
+        );
+    }
     let clean = url.trim_end_matches('/').to_owned();
     if !matches!(parsed.scheme(), "http" | "https") || !clean.ends_with("/v1") {
         bail!("{table}.url {url:?} must be an http or https address that ends in /v1");

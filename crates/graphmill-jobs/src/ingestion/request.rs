@@ -91,10 +91,10 @@ impl Upload {
     }
 }
 
-/// The job that ingests the stored original of a published document again, with these options; `force` is implied: somebody asked for it.
-pub fn reingestion(document: &DocumentRecord, options: IngestionOptions, priority: i32) -> NewJob {
+/// The upload that a published document was made of.
+pub fn upload_of_document(document: &DocumentRecord) -> Upload {
     let p = &document.properties;
-    let upload = Upload {
+    Upload {
         collection: document.collection.clone(),
         source: p.source.clone(),
         filename: p.filename.clone(),
@@ -102,14 +102,19 @@ pub fn reingestion(document: &DocumentRecord, options: IngestionOptions, priorit
         original: p.original.clone(),
         content_hash: p.content_hash,
         file_size: p.file_size,
-        options: IngestionOptions { force: true, ..options },
-        priority,
-    };
-    new_job(upload, TicketKind::Reingestion, Map::new())
+        options: published_options(document),
+        priority: 0,
+    }
+}
+
+/// The job that ingests a stored original again, with these options; `force` is implied: somebody asked for it.
+pub fn reingestion(upload: Upload, options: IngestionOptions, priority: i32) -> NewJob {
+    let options = IngestionOptions { force: true, ..options };
+    new_job(Upload { options, priority, ..upload }, TicketKind::Reingestion, Map::new())
 }
 
 /// The options with which a published document was ingested.
-pub fn published_options(document: &DocumentRecord) -> IngestionOptions {
+fn published_options(document: &DocumentRecord) -> IngestionOptions {
     let settings = &document.properties.settings;
     let default = IngestionOptions::default();
     IngestionOptions {
@@ -120,15 +125,11 @@ pub fn published_options(document: &DocumentRecord) -> IngestionOptions {
     }
 }
 
-/// The new job over the quarantined chunks of a completed one; `None` when it has none or did not complete. All other chunks come from the content
-/// cache and from the graph: nothing that was answered is asked again.
-pub fn retry_quarantined(job: &JobDetail, published: Option<PublishedSeq>) -> Option<NewJob> {
-    let quarantined = job.job.metadata.get("chunks_quarantined").and_then(Value::as_u64).unwrap_or(0);
-    if job.job.status != JobStatus::Completed || job.job.job_type != JobType::Ingestion || quarantined == 0 {
-        return None;
-    }
+/// The upload that a job was made of, as it would be uploaded again: for a document that the graph has lost (its file was moved away). `None` when
+/// the job is no ingestion.
+pub fn upload_of(job: &JobDetail) -> Option<Upload> {
     let params: IngestionParams = serde_json::from_value(Value::Object(job.params.clone())).ok()?;
-    let upload = Upload {
+    (job.job.job_type == JobType::Ingestion).then(|| Upload {
         collection: job.job.collection.clone(),
         source: params.source,
         filename: params.filename,
@@ -136,9 +137,20 @@ pub fn retry_quarantined(job: &JobDetail, published: Option<PublishedSeq>) -> Op
         original: params.original,
         content_hash: params.content_hash,
         file_size: params.file_size,
-        options: IngestionOptions { force: true, ..params.options },
+        options: params.options,
         priority: job.job.priority,
-    };
+    })
+}
+
+/// The new job over the quarantined chunks of a completed one; `None` when it has none or did not complete. All other chunks come from the content
+/// cache and from the graph: nothing that was answered is asked again.
+pub fn retry_quarantined(job: &JobDetail, published: Option<PublishedSeq>) -> Option<NewJob> {
+    let quarantined = job.job.metadata.get("chunks_quarantined").and_then(Value::as_u64).unwrap_or(0);
+    if job.job.status != JobStatus::Completed || job.job.job_type != JobType::Ingestion || quarantined == 0 {
+        return None;
+    }
+    let mut upload = upload_of(job)?;
+    upload.options.force = true;
     let kind = TicketKind::RetryOf { original: job.job.seq?, published: published.map(|p| p.seq) };
     let extra = Map::from_iter([("retry_of".to_owned(), json!(job.job.id))]);
     Some(new_job(upload, kind, extra))

@@ -12,6 +12,7 @@ use crate::assembly::Work;
 use crate::cli::IngestArgs;
 use crate::client::Client;
 use crate::config::Config;
+use crate::output::say;
 use sources::Source;
 
 /// Files that are uploaded or waited for at once.
@@ -24,14 +25,17 @@ enum Fate {
     Failed(String),
 }
 
-/// Ingests; exit code 0 when every file was ingested (or queued, with `--detach`), 3 when some failed.
+/// Ingests; exit code 0 when every file was ingested (or queued, with `--detach`), 3 when some failed, 1 when all did, 130 after Ctrl-C.
 pub(crate) async fn run(config: Config, args: IngestArgs) -> anyhow::Result<ExitCode> {
     let (found, missing) = sources::collect(&args.paths);
     for problem in &missing {
-        println!("failed     {problem}");
+        say!("failed     {problem}");
     }
     if found.is_empty() {
         anyhow::bail!("there is no file to ingest under the given paths");
+    }
+    if let Some(clash) = sources::clash(&found) {
+        anyhow::bail!("{clash}");
     }
     let client = Client::connect(&config, Work::Jobs).await?;
     if args.detach && !client.is_remote() {
@@ -39,9 +43,23 @@ pub(crate) async fn run(config: Config, args: IngestArgs) -> anyhow::Result<Exit
         anyhow::bail!("--detach needs a running server (graphmill serve): this process would end before its jobs do");
     }
     let mut failed: Vec<String> = missing;
-    let (done, failures) = ingest_all(&client, &args, &found).await;
-    failed.extend(failures);
+    let (mut done, mut interrupted) = (0, false);
+    tokio::select! {
+        () = ingest_all(&client, &args, &found, &mut done, &mut failed) => {}
+        _ = tokio::signal::ctrl_c() => interrupted = true,
+    }
+    let remote = client.is_remote();
     client.close().await;
+    if interrupted {
+        let rest = found.len().saturating_sub(done + failed.len());
+        let next = if remote {
+            "the server goes on with what it was given (graphmill jobs list); ingest again for the rest"
+        } else {
+            "nothing is lost: run the same command again, or graphmill serve, and the jobs go on where they were"
+        };
+        eprintln!("stopped: {done} of {} files ingested, {rest} not yet; {next}", found.len());
+        return Ok(ExitCode::from(130));
+    }
     eprintln!("{done} of {} files {}", done + failed.len(), if args.detach { "queued" } else { "ingested" });
     if failed.is_empty() {
         return Ok(ExitCode::SUCCESS);
@@ -50,27 +68,25 @@ pub(crate) async fn run(config: Config, args: IngestArgs) -> anyhow::Result<Exit
     for line in &failed {
         eprintln!("  {line}");
     }
-    Ok(ExitCode::from(3))
+    Ok(ExitCode::from(if done == 0 { 1 } else { 3 }))
 }
 
-/// Prints a line a file; answers how many went well, and a sentence for each of the others.
-async fn ingest_all(client: &Client, args: &IngestArgs, found: &[Source]) -> (usize, Vec<String>) {
+/// Prints a line a file; counts those that went well, and adds a sentence for each of the others.
+async fn ingest_all(client: &Client, args: &IngestArgs, found: &[Source], done: &mut usize, failed: &mut Vec<String>) {
     let fates = futures::stream::iter(found).map(|source| ingest_one(client, args, source));
     let mut fates = std::pin::pin!(fates.buffer_unordered(AT_ONCE));
-    let (mut done, mut failed) = (0, Vec::new());
     while let Some((source, fate)) = fates.next().await {
         match fate {
             Fate::Done(line) | Fate::Queued(line) => {
-                println!("{line}");
-                done += 1;
+                say!("{line}");
+                *done += 1;
             }
             Fate::Failed(why) => {
-                println!("failed     {}: {why}", source.name);
+                say!("failed     {}: {why}", source.name);
                 failed.push(format!("{}: {why}", source.name));
             }
         }
     }
-    (done, failed)
 }
 
 async fn ingest_one<'a>(client: &Client, args: &IngestArgs, source: &'a Source) -> (&'a Source, Fate) {

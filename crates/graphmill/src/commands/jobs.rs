@@ -8,6 +8,7 @@ use crate::assembly::Work;
 use crate::cli::{Level, ListArgs};
 use crate::client::Client;
 use crate::config::Config;
+use crate::output::say;
 
 /// The newest jobs, one a line.
 pub(crate) async fn list(config: Config, args: ListArgs) -> anyhow::Result<ExitCode> {
@@ -21,7 +22,7 @@ pub(crate) async fn list(config: Config, args: ListArgs) -> anyhow::Result<ExitC
     let page = ask(&config, async |client| client.get(&path).await).await?;
     for job in page["jobs"].as_array().into_iter().flatten() {
         let name = job["metadata"]["filename"].as_str().unwrap_or("");
-        println!(
+        say!(
             "{}  {:<10} {:<9} {:>4.0} %  {}  {name}: {}",
             text(job, "job_id"),
             text(job, "job_type"),
@@ -39,19 +40,19 @@ pub(crate) async fn list(config: Config, args: ListArgs) -> anyhow::Result<ExitC
 /// One job with its stages and errors.
 pub(crate) async fn show(config: Config, job: &str) -> anyhow::Result<ExitCode> {
     let job = ask(&config, async |client| client.get(&format!("/api/jobs/{job}")).await).await?;
-    println!("{}  {} {} {:.0} %", text(&job, "job_id"), text(&job, "job_type"), text(&job, "status"), percent(&job));
-    println!("{}", text(&job, "message"));
+    say!("{}  {} {} {:.0} %", text(&job, "job_id"), text(&job, "job_type"), text(&job, "status"), percent(&job));
+    say!("{}", text(&job, "message"));
     for (name, value) in job["metadata"].as_object().into_iter().flatten() {
-        println!("  {name}: {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        say!("  {name}: {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     }
     for stage in job["stages"].as_array().into_iter().flatten() {
         let seconds = stage["duration_seconds"].as_f64().map(|s| format!("{s:.1} s")).unwrap_or_default();
-        println!("  {:<18} {:<9} {:>4.0} %  {seconds}", text(stage, "name"), text(stage, "status"), percent(stage));
+        say!("  {:<18} {:<9} {:>4.0} %  {seconds}", text(stage, "name"), text(stage, "status"), percent(stage));
     }
     for error in job["errors"].as_array().into_iter().flatten() {
-        println!("  {} {}: {}", text(error, "timestamp"), text(error, "code"), text(error, "message"));
+        say!("  {} {}: {}", text(error, "timestamp"), text(error, "code"), text(error, "message"));
         if let Some(hint) = error["hint"].as_str() {
-            println!("    {hint}");
+            say!("    {hint}");
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -66,13 +67,13 @@ pub(crate) async fn watch(config: Config, job: &str) -> anyhow::Result<ExitCode>
 fn print_event(event: &Value) {
     let at = text(event, "timestamp");
     match event["type"].as_str() {
-        Some("progress") => println!("{at} {:>4.0} %  {}", percent(event), text(event, "message")),
+        Some("progress") => say!("{at} {:>4.0} %  {}", percent(event), text(event, "message")),
         Some("stage_complete") => {
             let seconds = event["duration_seconds"].as_f64().unwrap_or(0.0);
-            println!("{at} stage {} ended after {seconds:.1} s", text(event, "stage"));
+            say!("{at} stage {} ended after {seconds:.1} s", text(event, "stage"));
         }
-        Some("error") => println!("{at} error: {}", text(event, "error")),
-        Some(kind) => println!("{at} {kind}: {}", text(event, "message")),
+        Some("error") => say!("{at} error: {}", text(event, "error")),
+        Some(kind) => say!("{at} {kind}: {}", text(event, "message")),
         None => {}
     }
 }
@@ -90,7 +91,7 @@ pub(crate) async fn logs(config: Config, job: &str, level: Option<Level>, limit:
     for line in page["logs"].as_array().into_iter().flatten() {
         let context = line["context"].as_object().filter(|c| !c.is_empty());
         let context = context.map(|c| format!("  {}", Value::Object(c.clone()))).unwrap_or_default();
-        println!("{} {:<7} {}{context}", text(line, "timestamp"), text(line, "level"), text(line, "message"));
+        say!("{} {:<7} {}{context}", text(line, "timestamp"), text(line, "level"), text(line, "message"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -107,7 +108,7 @@ pub(crate) async fn retry(config: Config, job: &str) -> anyhow::Result<ExitCode>
 
 async fn say(config: &Config, path: &str) -> anyhow::Result<ExitCode> {
     let answer = ask(config, async |client| client.post(path).await).await?;
-    println!("{}  {}  {}", text(&answer, "job_id"), text(&answer, "status"), text(&answer, "message"));
+    say!("{}  {}  {}", text(&answer, "job_id"), text(&answer, "status"), text(&answer, "message"));
     Ok(ExitCode::SUCCESS)
 }
 

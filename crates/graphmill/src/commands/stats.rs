@@ -6,6 +6,7 @@ use crate::assembly::Work;
 use crate::cli::CollectionArgs;
 use crate::client::Client;
 use crate::config::Config;
+use crate::output::say;
 
 /// Prints the counts, one a line.
 pub(crate) async fn run(config: Config, args: CollectionArgs) -> anyhow::Result<ExitCode> {
@@ -14,7 +15,7 @@ pub(crate) async fn run(config: Config, args: CollectionArgs) -> anyhow::Result<
     let stats = client.get(&format!("/api/graph/stats{query}")).await;
     client.close().await;
     for (name, count) in stats?.as_object().into_iter().flatten() {
-        println!("{name:<24} {count}");
+        say!("{name:<24} {count}");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -195,7 +195,7 @@ async fn some_bad_files_of_several_are_named() {
         assert_eq!(code, 1, "{out}{err}");
         let good = folder.join("good.md");
         let (code, out, err) = run(settings, &["ingest", "--collection", "No Such", good.to_str().unwrap()]).await;
-        assert!(code == 3 && err.contains("No Such"), "{code} {out}{err}");
+        assert!(code == 1 && err.contains("No Such"), "{code} {out}{err}");
     }
     drop(server_dir);
 }
@@ -215,4 +215,33 @@ async fn cancel_retry_and_detach_with_a_running_server() {
     assert!(code == 3 && out.contains("cancelled"), "{code} {out}{err}");
     let (code, out, err) = run(app.settings(), &["jobs", "retry", &job]).await;
     assert!(code == 0 && out.contains(&job) && out.contains("pending"), "{out}{err}");
+}
+
+/// Two files that would be one document are refused before anything is uploaded.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_files_of_one_name_on_one_line_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = AppSettings::new(BINARY, dir.path().join("data"));
+    let mut paths = Vec::new();
+    for folder in ["c", "d"] {
+        let path = dir.path().join(folder).join("m.md");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, format!("Pump {folder} is dry.")).unwrap();
+        paths.push(path.to_str().unwrap().to_owned());
+    }
+    let (code, out, err) = run(&settings, &["ingest", &paths[0], &paths[1]]).await;
+    assert!(code == 1 && err.contains(&paths[0]) && err.contains(&paths[1]), "{code} {out}{err}");
+    let (code, _, err) = run(&settings, &["stats"]).await;
+    assert!(code == 1 && err.contains("there is no data folder"), "{code} {err}");
+}
+
+/// A reader that has seen enough ends the command quietly.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_pipe_is_no_panic() {
+    let app = crate::support::start().await;
+    let mut child = app.settings().command(&["stats"]).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains("panicked"), "{said}");
 }

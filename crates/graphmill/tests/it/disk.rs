@@ -237,6 +237,7 @@ async fn filled_folder() -> tempfile::TempDir {
 async fn a_read_only_folder_is_refused_with_what_to_do() {
     let disk = SmallDisk::mount(64);
     let settings = AppSettings::new(BINARY, disk.data()).env("GRAPHMILL_RESERVE_MB", "1");
+    std::fs::create_dir_all(disk.data()).unwrap();
     let (code, _, err) = output(&settings, &["stats"]).await;
     assert_eq!(code, 0, "{err}");
     disk.read_only();
@@ -331,4 +332,26 @@ async fn a_second_server_is_refused_and_a_dead_ones_lock_is_free_at_once() {
     app.restart_quiet().await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!(app.get("/livez").await.unwrap().0, 200);
+}
+
+/// graph.db is gone: the start says so, and the documents come back from their stored originals.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_graph_is_named_and_comes_back_from_the_originals() {
+    let mut app = crate::support::start().await;
+    let job = app.upload_job("report.md", markdown(4, 20), &[]).await.unwrap();
+    let page = app.wait_ended(&job).await.unwrap();
+    let document = page["metadata"]["document_id"].as_str().unwrap().to_owned();
+    let expected = app.export("default").await.unwrap();
+    app.kill().await.unwrap();
+    for name in ["graph.db", "graph.db-wal", "graph.db-shm"] {
+        let _ = std::fs::remove_file(app.settings().data_dir().join(name));
+    }
+    app.restart_quiet().await.unwrap();
+    assert!(app.log().contains("the graph is empty although jobs have completed"), "{}", app.log());
+    let body = serde_json::json!({"job_type": "ingestion", "params": {"document_id": document}});
+    let (status, answer) = app.post_json("/api/jobs", &body).await.unwrap();
+    assert_eq!(status, 202, "{answer}");
+    let page = app.wait_ended(answer["job_id"].as_str().unwrap()).await.unwrap();
+    crate::support::assert_completed(&page);
+    assert_eq!(app.export("default").await.unwrap(), expected);
 }

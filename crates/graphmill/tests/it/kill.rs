@@ -113,7 +113,8 @@ async fn ten_kills_in_one_job_do_not_fail_it() {
     for kill in 1..=10 {
         app.wait_gone().await.unwrap_or_else(|e| panic!("kill {kill}: {e:#}"));
         if kill < 10 {
-            app.restart(|s| s).await.unwrap();
+            // It may reach the point again before it can say that it is ready: then it is gone already.
+            let _ = app.restart(|s| s).await;
         }
     }
     app.restart_quiet().await.unwrap();

@@ -6,9 +6,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use graphmill_core::{DocumentId, JobType};
-use graphmill_graph::records::DocumentRecord;
-use graphmill_jobs::ingestion::{IngestionOptions, published_options, reingestion};
+use graphmill_core::{DocumentId, JobStatus, JobType};
+use graphmill_jobs::ingestion::{IngestionOptions, Upload, reingestion, upload_of, upload_of_document};
 use graphmill_store::records::Enqueued;
 use serde_json::{Map, Value};
 
@@ -29,12 +28,13 @@ pub(crate) async fn handle(State(state): State<AppState>, mut fields: Fields) ->
     let params = params.ok_or_else(|| {
         Error::invalid("the field params is missing; it names the document: {\"document_id\": \"doc-…\"}")
     })?;
-    let document = published(&state, &params).await?;
-    let options = options(params, published_options(&document))?;
-    let job = reingestion(&document, options, i32::try_from(priority).unwrap_or(0));
+    let upload = stored(&state, &params).await?;
+    let options = options(params, upload.options)?;
+    let (document, filename) = (upload.document(), upload.filename.clone());
+    let job = reingestion(upload, options, i32::try_from(priority).unwrap_or(0));
     match state.jobs().enqueue(job).await? {
         Enqueued::New { job, .. } | Enqueued::Existing(job) => {
-            let accepted = Accepted::new(&job, document.id, document.properties.filename, None);
+            let accepted = Accepted::new(&job, document, filename, None);
             Ok((StatusCode::ACCEPTED, Json(accepted)))
         }
         Enqueued::Overtaken { by } => Err(overtaken(&by)),
@@ -50,14 +50,33 @@ fn check_type(word: Option<String>) -> Result<()> {
     }
 }
 
-async fn published(state: &AppState, params: &Map<String, Value>) -> Result<DocumentRecord> {
-    let missing = || Error::invalid("the field params.document_id is missing; GET /api/documents lists the documents");
-    let text = params.get("document_id").and_then(Value::as_str).ok_or_else(missing)?;
+/// The upload that the document was made of: of the published one, else (the graph has lost it) of its latest completed job.
+async fn stored(state: &AppState, params: &Map<String, Value>) -> Result<Upload> {
+    let text = match params.get("document_id") {
+        Some(Value::String(text)) => text,
+        Some(other) => {
+            return Err(Error::invalid(format!("the field params.document_id is {other}; it is a text like \"doc-…\"")));
+        }
+        None => {
+            let missing = "the field params.document_id is missing; GET /api/documents lists the documents";
+            return Err(Error::invalid(missing));
+        }
+    };
     let id: DocumentId = text.parse().map_err(|_| no_such_document(text))?;
-    let document = state.graph().document(id).await?;
-    document.ok_or_else(|| {
-        no_such_document(text).hint("only published documents are ingested again; retry the job of another one")
-    })
+    if let Some(document) = state.graph().document(id).await? {
+        return Ok(upload_of_document(&document));
+    }
+    let none = || {
+        no_such_document(text)
+            .hint("only documents that were published are ingested again; retry the job of another one")
+    };
+    // A deleted document has a tombstone; one that the graph has lost has nothing.
+    if state.graph().published_seq(id).await?.is_some() {
+        return Err(none());
+    }
+    let latest =
+        state.jobs().latest_job_of(id).await?.filter(|job| job.status == JobStatus::Completed).ok_or_else(none)?;
+    upload_of(&state.jobs().job(latest.id).await?).ok_or_else(none)
 }
 
 fn options(params: Map<String, Value>, default: IngestionOptions) -> Result<IngestionOptions> {

@@ -18,7 +18,8 @@ pub(crate) fn collect(paths: &[PathBuf]) -> (Vec<Source>, Vec<String>) {
     for path in paths {
         match std::fs::metadata(path) {
             Ok(meta) if meta.is_dir() => walk(path, &prefix(path), &mut found, &mut missing),
-            Ok(_) => found.push(Source { path: path.clone(), name: last(path) }),
+            Ok(meta) if meta.is_file() => found.push(Source { path: path.clone(), name: last(path) }),
+            Ok(_) => missing.push(not_regular(path)),
             Err(error) => missing.push(format!("{}: {error}", path.display())),
         }
     }
@@ -41,10 +42,32 @@ fn walk(folder: &Path, prefix: &str, found: &mut Vec<Source>, missing: &mut Vec<
             if !is_link {
                 walk(&path, &format!("{prefix}{name}/"), found, missing);
             }
-        } else {
+        } else if path.is_file() {
             found.push(Source { path, name: format!("{prefix}{name}") });
+        } else {
+            // A pipe or device would be read for ever; a link may lead nowhere.
+            missing.push(not_regular(&path));
         }
     }
+}
+
+fn not_regular(path: &Path) -> String {
+    format!("{}: is no regular file", path.display())
+}
+
+/// A sentence about two different files that would be one document, if there are such.
+pub(crate) fn clash(found: &[Source]) -> Option<String> {
+    let mut by_name: std::collections::HashMap<&str, &Path> = std::collections::HashMap::new();
+    found.iter().find_map(|source| {
+        let other = by_name.insert(&source.name, &source.path)?;
+        Some(format!(
+            "{} and {} would both be the document {:?}, and the later one would replace the other; give the folder above them, so that \
+             each is known by its path, or ingest them one after the other",
+            other.display(),
+            source.path.display(),
+            source.name
+        ))
+    })
 }
 
 /// `wiki` and `some/where/wiki` → `wiki/`; `.` and `..` → nothing: such a folder has no name of its own.
@@ -75,5 +98,18 @@ mod tests {
         let names: Vec<_> = found.iter().map(|s| s.name.as_str()).collect();
         assert_eq!(names, ["wiki/pumps/readme.md", "wiki/valves/readme.md"]);
         assert_eq!(missing.len(), 1);
+        assert_eq!(clash(&found), None);
+        let files = ["pumps", "valves"].map(|folder| dir.path().join("wiki").join(folder).join("readme.md"));
+        let (found, _) = collect(&files);
+        assert!(clash(&found).is_some_and(|sentence| sentence.contains("readme.md")), "{found:?}");
+    }
+
+    #[test]
+    fn a_pipe_is_named_and_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
+        std::fs::write(dir.path().join("a.md"), "x").unwrap();
+        let (found, missing) = collect(&[dir.path().to_owned()]);
+        assert_eq!((found.len(), missing.len()), (1, 1), "{missing:?}");
     }
 }
