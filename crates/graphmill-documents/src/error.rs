@@ -172,7 +172,7 @@ impl Error {
                 "the other documents are not affected; please report this document to us"
             }
             Self::ParserTimeout { .. } | Self::ParserCpu { .. } | Self::ParserMemory { .. } => {
-                "split the document or raise the parser's limit"
+                "split the document, or raise the limit: parser.page_seconds, parser.cpu_seconds, parser.memory_mb"
             }
             Self::ParserStart { .. } => "check that the program still exists and may be run",
             Self::PoolClosed => return None,

@@ -45,6 +45,9 @@ pub struct EmbeddedGraph {
 }
 
 impl EmbeddedGraph {
+    /// Schema of `graph.db` that this version writes.
+    pub const SCHEMA_VERSION: i64 = open::SCHEMA_VERSION;
+
     /// Opens the graph, made if there is none; brings its schema up. [`crate::Error::Unusable`] says what to do about a file that is damaged,
     /// another program's, or a newer version's.
     pub fn open(options: EmbeddedOptions) -> Result<Self> {

@@ -44,7 +44,10 @@ impl AccessPolicy {
                 SocketAddr::V4(v4) => v4.ip().to_string(),
                 SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
             };
-            let ours = ["127.0.0.1", "localhost", "[::1]", own.as_str()];
+            let mut ours = vec!["127.0.0.1", "localhost", "[::1]"];
+            if !ours.contains(&own.as_str()) {
+                ours.push(&own);
+            }
             let ours = ours.into_iter().map(|name| HostName { name: name.to_owned(), port });
             ours.chain(extra.iter().map(|text| HostName::parse(text))).collect()
         });

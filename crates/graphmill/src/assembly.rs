@@ -198,7 +198,14 @@ fn server_config(config: &Config, address: SocketAddr) -> ServerConfig {
     ServerConfig {
         access: AccessPolicy::for_address(address, &config.allowed_hosts, &config.allowed_origins),
         limits: Limits { file_bytes: config.max_file_bytes, ..Limits::default() },
-        build: BuildInfo { version: env!("CARGO_PKG_VERSION").to_owned(), ..BuildInfo::default() },
+        build: BuildInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            git: option_env!("GRAPHMILL_GIT").map(str::to_owned),
+            schema: vec![
+                ("jobs".to_owned(), u64::from(SqliteJobStore::SCHEMA_VERSION.unsigned_abs())),
+                ("graph".to_owned(), EmbeddedGraph::SCHEMA_VERSION.unsigned_abs()),
+            ],
+        },
         ..ServerConfig::default()
     }
 }

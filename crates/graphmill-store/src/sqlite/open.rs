@@ -20,8 +20,12 @@ use crate::records::{JobChange, Lost};
 use crate::space::DiskGuard;
 use crate::{Error, Result};
 
-const SCHEMA: Schema =
-    Schema { application_id: 0x676d_6a62, version: 1, sql: include_str!("schema.sql"), name: "jobs.db" };
+const SCHEMA: Schema = Schema {
+    application_id: 0x676d_6a62,
+    version: SqliteJobStore::SCHEMA_VERSION,
+    sql: include_str!("schema.sql"),
+    name: "jobs.db",
+};
 
 /// Changes that a slow follower may be behind before it has to read the state anew.
 const FOLLOWER_LAG: usize = 4096;
@@ -61,6 +65,9 @@ pub struct SqliteJobStore {
 }
 
 impl SqliteJobStore {
+    /// Schema of `jobs.db` that this version writes.
+    pub const SCHEMA_VERSION: i32 = 1;
+
     /// Opens or makes the file. Blocking, a few milliseconds whatever the number of jobs.
     ///
     /// # Errors

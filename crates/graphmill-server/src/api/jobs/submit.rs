@@ -1,5 +1,5 @@
-//! `POST /api/jobs` with `{"job_type":"ingestion","params":{"document_id":"doc-…"}}`: ingests the stored original of a published document again. The
-//! params `extract_entities`, `chunk_size` and `chunk_overlap` default to what the document was ingested with; `priority` to 0. 202 as for an
+//! `POST /api/jobs` with `{"job_type":"ingestion","params":{"document_id":"doc-…"}}`: ingests the stored original of a published document again (of one that
+//! the graph has lost: of its latest completed job). The params `extract_entities`, `chunk_size` and `chunk_overlap` default to what the document was ingested with; `priority` to 0. 202 as for an
 //! upload. 400: a bad or unknown field, a job type that this version does not run. 404: no such published document. 409 `overtaken`: something else of
 //! the document has not ended.
 
@@ -55,7 +55,9 @@ async fn stored(state: &AppState, params: &Map<String, Value>) -> Result<Upload>
     let text = match params.get("document_id") {
         Some(Value::String(text)) => text,
         Some(other) => {
-            return Err(Error::invalid(format!("the field params.document_id is {other}; it is a text like \"doc-…\"")));
+            return Err(Error::invalid(format!(
+                "the field params.document_id is {other}; it is a text like \"doc-…\""
+            )));
         }
         None => {
             let missing = "the field params.document_id is missing; GET /api/documents lists the documents";
