@@ -60,7 +60,8 @@ fn fill(path: &Path, jobs: i64) -> rusqlite::Result<()> {
         }
     }
     conn.execute_batch(
-        "INSERT INTO job_count (status, collection, job_type, n) SELECT status, collection, job_type, count(*) FROM job GROUP BY 1, 2, 3;
+        "INSERT INTO job_trigrams (rowid, words) SELECT job, words FROM job_text ORDER BY job;
+         INSERT INTO job_count (status, collection, job_type, n) SELECT status, collection, job_type, count(*) FROM job GROUP BY 1, 2, 3;
          COMMIT; PRAGMA wal_checkpoint(TRUNCATE)",
     )
 }

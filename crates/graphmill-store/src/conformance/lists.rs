@@ -183,6 +183,12 @@ pub async fn filters_hold_together(f: &mut dyn Fixture) {
     assert_eq!(find(all.clone()).await, ["Pump.pdf"]);
     all.job_type = Some(JobType::Clustering);
     assert!(find(all).await.is_empty());
+    for odd in ["\" OR \"", "pump* OR", "NEAR(pump", "pu\0mp", "'; --"] {
+        assert!(find(q(odd)).await.is_empty(), "{odd:?} is looked for as it stands");
+    }
+    store.cancel(pump.id, "Cancelled").await.expect("cancel");
+    store.delete_job(pump.id).await.expect("delete");
+    assert_eq!(find(q("pump")).await, ["Größe.html"], "a deleted job is found no more");
 }
 
 /// What is no cursor of ours is an error that says so, never another page.

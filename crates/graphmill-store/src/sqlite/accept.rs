@@ -120,7 +120,11 @@ fn insert_job(tx: &mut JobsTx<'_>, job: &NewJob, record: &JobRecord) -> Result<i
     let (source, document) =
         document.map_or((String::new(), String::new()), |t| (t.source.clone(), t.document.to_string()));
     let words = format!("{id}\n{filename}\n{source}\n{document}").to_lowercase();
-    tx.conn.prepare_cached("INSERT INTO job_text (job, words) VALUES (?1, ?2)")?.execute(params![key, words])?;
+    for sql in
+        ["INSERT INTO job_text (job, words) VALUES (?1, ?2)", "INSERT INTO job_trigrams (rowid, words) VALUES (?1, ?2)"]
+    {
+        tx.conn.prepare_cached(sql)?.execute(params![key, words])?;
+    }
     Ok(key)
 }
 

@@ -61,6 +61,7 @@ fn delete_rows(tx: &mut JobsTx<'_>, jobs: &[Held]) -> Result<Deleted> {
             "DELETE FROM log WHERE job = ?1",
             "DELETE FROM blob WHERE job = ?1",
             "DELETE FROM job_text WHERE job = ?1",
+            "DELETE FROM job_trigrams WHERE rowid = ?1",
             "DELETE FROM job WHERE key = ?1",
         ] {
             tx.conn.prepare_cached(sql)?.execute([job.key])?;

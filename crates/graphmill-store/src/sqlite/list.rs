@@ -23,7 +23,7 @@ pub(crate) fn list(conn: &Connection, filter: &JobFilter, start: &PageStart, lim
     let cells = cells(conn, filter)?;
     let counted: i64 = cells.iter().map(|cell| cell.jobs).sum();
     let walked = filter.q.is_some() || filter.created_after.is_some() || filter.created_before.is_some();
-    let query = Query { ranges: ranges(filter, &cells), filter };
+    let query = Query { ranges: sources(conn, filter, &cells)?, filter };
     // One more than asked says whether anything follows.
     let take = i64::from(limit) + 1;
     let (mut places, found) = match start {
@@ -100,27 +100,59 @@ fn cells(conn: &Connection, filter: &JobFilter) -> Result<Vec<Cell>> {
     Ok(cells)
 }
 
-/// A range of an index: its name, and what its first columns equal.
+/// Where rows come from: a range of an index and what its first columns equal, or the few jobs that have the trigrams of `q`.
 struct Range {
-    index: &'static str,
+    from: &'static str,
     equal: Vec<(&'static str, String)>,
+}
+
+/// A rare `q` is looked up by its trigrams; a common one (or one too short to have any) is met soon on a walk from the newest job.
+fn sources(conn: &Connection, filter: &JobFilter, cells: &[Cell]) -> Result<Vec<Range>> {
+    let Some(trigrams) = filter.q.as_deref().and_then(trigrams) else { return Ok(ranges(filter, cells)) };
+    let candidates: i64 = conn
+        .prepare_cached("SELECT count(*) FROM (SELECT 1 FROM job_trigrams WHERE job_trigrams MATCH ?1 LIMIT ?2)")?
+        .query_row(rusqlite::params![trigrams, TOTAL_CAP + 1], |row| row.get(0))?;
+    if candidates > TOTAL_CAP {
+        return Ok(ranges(filter, cells));
+    }
+    let mut equal = vec![("job_trigrams", trigrams)];
+    equal.extend(filter.collection.as_ref().map(|c| ("job.collection", c.as_str().to_owned())));
+    equal.extend(filter.status.map(|s| ("job.status", s.as_str().to_owned())));
+    equal.extend(filter.job_type.map(|t| ("job.job_type", t.as_str().to_owned())));
+    Ok(vec![Range { from: "job_trigrams CROSS JOIN job ON job.key = job_trigrams.rowid", equal }])
+}
+
+/// The query that finds the texts which have every three characters in a row of `q`; `None` when it has not even three.
+fn trigrams(q: &str) -> Option<String> {
+    /// Enough to leave few candidates; the text itself decides.
+    const MOST: usize = 16;
+    let characters: Vec<char> = q.to_lowercase().chars().collect();
+    if characters.len() < 3 || characters.contains(&'\0') {
+        return None;
+    }
+    let mut words: Vec<String> =
+        characters.windows(3).map(|w| format!("\"{}\"", w.iter().collect::<String>().replace('"', "\"\""))).collect();
+    words.sort_unstable();
+    words.dedup();
+    words.truncate(MOST);
+    Some(words.join(" AND "))
 }
 
 fn ranges(filter: &JobFilter, cells: &[Cell]) -> Vec<Range> {
     if filter.collection.is_none() && filter.status.is_none() && filter.job_type.is_none() {
-        return vec![Range { index: "job_by_age", equal: Vec::new() }];
+        return vec![Range { from: "job INDEXED BY job_by_age", equal: Vec::new() }];
     }
     let range = |cell: &Cell| {
         let mut equal =
-            vec![("job_type", cell.job_type.as_str().to_owned()), ("status", cell.status.as_str().to_owned())];
-        let index = match &filter.collection {
+            vec![("job.job_type", cell.job_type.as_str().to_owned()), ("job.status", cell.status.as_str().to_owned())];
+        let from = match &filter.collection {
             Some(collection) => {
-                equal.insert(0, ("collection", collection.as_str().to_owned()));
-                "job_by_collection"
+                equal.insert(0, ("job.collection", collection.as_str().to_owned()));
+                "job INDEXED BY job_by_collection"
             }
-            None => "job_by_type",
+            None => "job INDEXED BY job_by_type",
         };
-        Range { index, equal }
+        Range { from, equal }
     };
     cells.iter().map(range).collect()
 }
@@ -142,7 +174,8 @@ impl Query<'_> {
                 values.push(value);
             };
             for (column, value) in &range.equal {
-                condition(&format!("job.{column} = ?"), value.clone().into());
+                // On an FTS5 table `=` is MATCH.
+                condition(&format!("{column} = ?"), value.clone().into());
             }
             if let Some(after) = self.filter.created_after {
                 condition("job.created_at >= ?", after.as_millis().into());
@@ -164,10 +197,7 @@ impl Query<'_> {
             if sql.is_empty() {
                 sql.push('1');
             }
-            parts.push(format!(
-                "SELECT job.created_at AS at, job.key AS key FROM job INDEXED BY {} WHERE {sql}",
-                range.index
-            ));
+            parts.push(format!("SELECT job.created_at AS at, job.key AS key FROM {} WHERE {sql}", range.from));
         }
         (parts.join(" UNION ALL "), values)
     }
@@ -225,6 +255,13 @@ fn decode(cursor: &str) -> Result<Place> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trigrams_cover_what_is_looked_for() {
+        assert_eq!(trigrams("ab"), None);
+        assert_eq!(trigrams("ABCd").as_deref(), Some("\"abc\" AND \"bcd\""));
+        assert_eq!(trigrams("a\"b").as_deref(), Some("\"a\"\"b\""));
+    }
 
     #[test]
     fn a_cursor_survives_its_text_form() {

@@ -73,6 +73,8 @@ CREATE TABLE job_count (
 
 -- What `q` looks through: id, file name, source, document id, in lower case.
 CREATE TABLE job_text (job INTEGER PRIMARY KEY, words TEXT NOT NULL) STRICT;
+-- Which jobs have three characters in a row: finds the few that a rare `q` can mean; `words` decides. Rows follow those of job_text.
+CREATE VIRTUAL TABLE job_trigrams USING fts5 (words, content = '', contentless_delete = 1, tokenize = 'trigram', detail = 'none');
 
 -- `ran_ms`: time of earlier claims; `since`: begin of the present run.
 CREATE TABLE stage (
