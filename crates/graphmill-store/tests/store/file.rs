@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use graphmill_core::{CollectionId, JobStatus, JobType, SystemClock};
+use futures::StreamExt;
+use graphmill_core::{CollectionId, JobStatus, JobType, SystemClock, Timestamp};
 use graphmill_store::records::{ClaimedJob, Enqueued, JobRecord};
-use graphmill_store::requests::{ClaimRequest, Ending, LogQuery, NewJob, NewLog, StagePlan};
+use graphmill_store::requests::{ClaimRequest, Ending, JobFilter, LogQuery, NewJob, NewLog, PageStart, StagePlan};
 use graphmill_store::{Error, JobStore, SqliteJobStore, SqliteOptions};
 use rusqlite::Connection;
 use serde_json::Map;
@@ -187,4 +188,26 @@ async fn a_renewal_does_not_wait_behind_the_queue() {
     }
     let query = LogQuery { level: None, after: None, descending: false, limit: 1 };
     assert_eq!(store.logs(fence.job, &query).await.unwrap().total, 10_000);
+}
+
+/// With dates or `q` counting stops at 10,000 and says so; the plain total stays exact, and a page beyond the cap is still a page.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_total_over_ten_thousand_is_capped_where_it_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("jobs.db")).unwrap();
+    const JOBS: u64 = 10_003;
+    futures::stream::iter(0..JOBS).for_each_concurrent(256, |_| async { drop(enqueue(&store).await) }).await;
+    let page = async |filter: &JobFilter, offset| store.list(filter, PageStart::Offset(offset), 5).await.unwrap();
+    let all = page(&JobFilter::default(), 10_000).await;
+    assert_eq!((all.total, all.total_capped, all.jobs.len()), (JOBS, false, 3));
+    let dates = JobFilter { created_after: Some(Timestamp::from_millis(0)), ..JobFilter::default() };
+    let words = JobFilter { q: Some("job-".into()), ..JobFilter::default() };
+    for filter in [dates, words] {
+        let counted = page(&filter, 0).await;
+        assert_eq!((counted.total, counted.total_capped, counted.jobs.len()), (10_000, true, 5), "{filter:?}");
+        assert_eq!(page(&filter, 10_000).await.jobs, all.jobs, "{filter:?}");
+    }
+    let one = JobFilter { q: Some(all.jobs[0].id.to_string()), ..JobFilter::default() };
+    let found = page(&one, 0).await;
+    assert_eq!((found.total, found.total_capped, found.jobs), (1, false, vec![all.jobs[0].clone()]));
 }
