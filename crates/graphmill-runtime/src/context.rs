@@ -1,7 +1,7 @@
 //! What a running job is given.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use graphmill_core::{ErrorCode, Fence};
@@ -22,7 +22,6 @@ pub struct JobContext {
     activity: Mutex<Activity>,
     logs: Mutex<Vec<NewLog>>,
     progress: Mutex<Latest>,
-    pub(crate) stopping: AtomicBool,
 }
 
 /// What the runtime hands to every job.
@@ -63,7 +62,6 @@ impl JobContext {
             activity: Mutex::new(Activity { last: Instant::now(), unit: "start".into(), limit: stall_limit }),
             logs: Mutex::default(),
             progress: Mutex::new(Latest { stage: String::new(), progress: None, sent: true }),
-            stopping: AtomicBool::new(false),
         }
     }
 
@@ -190,10 +188,5 @@ impl JobContext {
             self.store.report(self.fence(), &stage, progress).await?;
         }
         Ok(())
-    }
-
-    /// Whether the claim is being given up.
-    pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
     }
 }

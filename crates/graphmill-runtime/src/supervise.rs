@@ -43,7 +43,6 @@ pub(crate) async fn supervise(
                 Err(Interruption::retry(ErrorCode::Internal, format!("the handler panicked; this is a defect of graphmill: {error}")))
             })),
             why = stopped(&mut stop) => {
-                context.stopping.store(true, std::sync::atomic::Ordering::Relaxed);
                 task.abort();
                 break End::Stopped(why);
             }

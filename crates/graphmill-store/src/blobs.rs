@@ -126,21 +126,14 @@ impl Blobs {
         .await
     }
 
-    /// Keys of blobs that were written at least `age` ago, in order, those after `after`, at most `limit`.
+    /// Keys of blobs that were written at least `age` ago, in the order of their parts, those after `after`, at most `limit`. Looks only at what
+    /// comes after `after`, and stops when it has enough: a walk over all pages sees each blob once.
     pub async fn list_older_than(&self, age: Duration, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
         let (root, after) = (self.root.clone(), after.map(str::to_owned));
         blocking(move || {
-            let mut found = Vec::new();
-            walk(&root, "", &mut |key, meta| {
-                let written = meta.modified().ok().and_then(|at| at.elapsed().ok()).unwrap_or_default();
-                if written >= age && after.as_ref().is_none_or(|a| key > a.as_str()) {
-                    found.push(key.to_owned());
-                }
-            })
-            .map_err(|e| Error::blob(&root.display().to_string(), &e))?;
-            found.sort_unstable();
-            found.truncate(limit);
-            Ok(found)
+            let mut page = Page { age, after: after.as_deref(), limit, found: Vec::new() };
+            page.walk(&root, "").map_err(|e| Error::blob(&root.display().to_string(), &e))?;
+            Ok(page.found)
         })
         .await
     }
@@ -241,23 +234,50 @@ impl BlobWriter {
     }
 }
 
-fn walk(folder: &Path, prefix: &str, each: &mut impl FnMut(&str, &std::fs::Metadata)) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        // A blob that is removed while we walk is simply not there any more.
-        let Ok(meta) = entry.metadata() else { continue };
-        let key = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
-        if !meta.is_dir() {
-            each(&key, &meta);
-        } else if key != UNFINISHED {
-            match walk(&entry.path(), &key, each) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-                _ => {}
+/// A page of [`Blobs::list_older_than`].
+struct Page<'a> {
+    age: Duration,
+    after: Option<&'a str>,
+    limit: usize,
+    found: Vec<String>,
+}
+
+impl Page<'_> {
+    fn walk(&mut self, folder: &Path, prefix: &str) -> std::io::Result<()> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(folder)? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort_unstable();
+        for name in names {
+            let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
+            if self.found.len() == self.limit {
+                break;
+            }
+            if key == UNFINISHED || self.is_before(&key) {
+                continue;
+            }
+            let path = folder.join(&name);
+            // A blob that is removed while we walk is simply not there any more.
+            let Ok(meta) = std::fs::symlink_metadata(&path) else { continue };
+            if meta.is_dir() {
+                match self.walk(&path, &key) {
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+                    _ => {}
+                }
+            } else if self.after != Some(key.as_str())
+                && meta.modified().ok().and_then(|at| at.elapsed().ok()).unwrap_or_default() >= self.age
+            {
+                self.found.push(key);
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Whether the blob, or every blob of the folder, comes before `after`.
+    fn is_before(&self, key: &str) -> bool {
+        self.after.is_some_and(|after| key.split('/').lt(after.split('/').take(key.split('/').count())))
+    }
 }
 
 fn random_name() -> String {
@@ -294,6 +314,27 @@ mod tests {
         blobs.delete(&key).await.unwrap();
         blobs.delete(&key).await.unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "empty folders go with the last blob");
+    }
+
+    #[tokio::test]
+    async fn pages_of_keys_hold_each_blob_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(dir.path()).unwrap();
+        let mut keys = vec!["jobs-x/a".to_owned(), "jobs/a/1/b".to_owned(), "jobs/a/1/b-c".to_owned()];
+        keys.extend((0..40).map(|n| blobs.random_key(["original", "pages"][n % 2])));
+        for key in &keys {
+            blobs.put(key, Bytes::from_static(b"x")).await.unwrap();
+        }
+        let (mut seen, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = blobs.list_older_than(Duration::ZERO, after.as_deref(), 7).await.unwrap();
+            let Some(last) = page.last().cloned() else { break };
+            assert!(page.len() <= 7);
+            seen.extend(page);
+            after = Some(last);
+        }
+        keys.sort_by(|a, b| a.split('/').cmp(b.split('/')));
+        assert_eq!(seen, keys);
     }
 
     #[tokio::test]
