@@ -9,6 +9,7 @@ mod multipart;
 mod params;
 mod path;
 mod router;
+mod scope;
 mod serve;
 mod stream;
 #[cfg(test)]
@@ -18,5 +19,6 @@ pub use access::AccessPolicy;
 pub use app_state::{AppState, BuildInfo, Limits, ServerConfig, Services, Shared};
 pub use error::{Error, Result, status_of};
 pub use router::router;
+pub use scope::Scope;
 pub use serve::serve;
 pub use stream::StreamConfig;

@@ -2,14 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
-use graphmill_core::CollectionId;
 use graphmill_graph::records::GraphStats;
 
 use crate::params::Params;
-use crate::{AppState, Result};
+use crate::{AppState, Result, Scope};
 
-pub(crate) async fn handle(State(state): State<AppState>, params: Params) -> Result<Json<GraphStats>> {
-    let collection: Option<CollectionId> = params.parsed("collection")?;
+pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: Params) -> Result<Json<GraphStats>> {
+    let collection = scope.reading(params.parsed("collection")?)?;
     Ok(Json(state.graph().stats(collection.as_ref()).await?))
 }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::api::shape::JobShape;
 use crate::params::Params;
-use crate::{AppState, Error, Result};
+use crate::{AppState, Error, Result, Scope};
 
 #[derive(Serialize)]
 struct Answer {
@@ -25,11 +25,11 @@ struct Answer {
     total_capped: bool,
 }
 
-pub(crate) async fn handle(State(state): State<AppState>, params: Params) -> Result<Response> {
+pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: Params) -> Result<Response> {
     let filter = JobFilter {
         status: params.parsed("status")?,
         job_type: params.parsed("job_type")?,
-        collection: params.parsed("collection")?,
+        collection: scope.reading(params.parsed("collection")?)?,
         q: params.text("q")?.map(str::to_owned),
         created_after: params.parsed("created_after")?,
         created_before: params.parsed("created_before")?,
