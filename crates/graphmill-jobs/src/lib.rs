@@ -2,4 +2,5 @@
 
 pub mod ingestion;
 mod interruption;
+pub mod layers;
 pub mod maintenance;

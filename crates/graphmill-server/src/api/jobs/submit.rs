@@ -1,99 +1,144 @@
-//! `POST /api/jobs` with `{"job_type":"ingestion","params":{"document_id":"doc-…"}}`: ingests the stored original of a published document again (of one that
-//! the graph has lost: of its latest completed job). The params `extract_entities`, `chunk_size` and `chunk_overlap` default to what the document was ingested with; `priority` to 0. 202 as for an
-//! upload. 400: a bad or unknown field, a job type that this version does not run. 404: no such published document. 409 `overtaken`: something else of
-//! the document has not ended.
+//! `POST /api/jobs` with `{"job_type","params":{},"collection","priority","run_at","max_attempts"}`: puts a job of any type into the queue.
+//!
+//! `ingestion` ingests the stored original of a published document again (`params.document_id`; of a document that the graph has lost: of its latest
+//! completed job). `priority` (0, higher goes first), `run_at` (an instant; the job waits for it) and `max_attempts` hold for every type.
+//!
+//! 202 with the job as `GET /api/jobs/{job_id}` shows it, and its path in `Location`. 200 instead: an identical request (same type, collection, params
+//! and `run_at`) is pending; the answer is its job. 400: a bad or unknown field. 404: no such document or collection. 409 `overtaken`: something
+//! else of the document has not ended.
+
+mod ingestion;
+
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use graphmill_core::{DocumentId, JobStatus, JobType};
-use graphmill_jobs::ingestion::{IngestionOptions, Upload, reingestion, upload_of, upload_of_document};
-use graphmill_store::records::Enqueued;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use graphmill_core::{CollectionId, JobType, Timestamp};
+use graphmill_store::records::{Enqueued, JobDetail, JobRecord};
+use graphmill_store::requests::NewJob;
 use serde_json::{Map, Value};
 
 use super::retry::overtaken;
-use crate::api::upload::{Accepted, MOST_PRIORITY};
+use crate::api::shape::JobDetailShape;
+use crate::api::upload::MOST_PRIORITY;
 use crate::body::Fields;
-use crate::error::no_such_document;
-use crate::{AppState, Error, Result};
+use crate::error::shortened;
+use crate::{AppState, Error, Result, Scope};
 
-const FIELDS: &[&str] = &["job_type", "params", "priority"];
-const PARAMS: &[&str] = &["document_id", "extract_entities", "chunk_size", "chunk_overlap"];
+const FIELDS: &[&str] = &["job_type", "params", "collection", "priority", "run_at", "max_attempts"];
 
-pub(crate) async fn handle(State(state): State<AppState>, mut fields: Fields) -> Result<(StatusCode, Json<Accepted>)> {
-    check_type(fields.text("job_type")?)?;
+/// Most attempts that can be asked for.
+const MOST_ATTEMPTS: i64 = 100;
+
+/// How far ahead `run_at` may lie.
+const FARTHEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+
+/// When and how a job of any type runs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Schedule {
+    /// Higher goes first.
+    pub(crate) priority: i32,
+    /// Not before this instant.
+    pub(crate) run_at: Option<Timestamp>,
+    /// Instead of the type's own.
+    pub(crate) max_attempts: Option<u32>,
+}
+
+pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, mut fields: Fields) -> Result<Response> {
+    let job_type = job_type(fields.text("job_type")?)?;
     let params = fields.object("params")?;
-    let priority = fields.number("priority", -MOST_PRIORITY, MOST_PRIORITY)?.unwrap_or(0);
+    let collection = collection(fields.text("collection")?)?;
+    let schedule = schedule(&mut fields)?;
     fields.finish(FIELDS)?;
-    let params = params.ok_or_else(|| {
-        Error::invalid("the field params is missing; it names the document: {\"document_id\": \"doc-…\"}")
-    })?;
-    let upload = stored(&state, &params).await?;
-    let options = options(params, upload.options)?;
-    let (document, filename) = (upload.document(), upload.filename.clone());
-    let job = reingestion(upload, options, i32::try_from(priority).unwrap_or(0));
-    match state.jobs().enqueue(job).await? {
-        Enqueued::New { job, .. } | Enqueued::Existing(job) => {
-            let accepted = Accepted::new(&job, document, filename, None);
-            Ok((StatusCode::ACCEPTED, Json(accepted)))
+    let job = new_job(&state, &scope, job_type, collection, params).await?;
+    submit(&state, job, schedule).await
+}
+
+/// The job of a request, made by its type's own function.
+async fn new_job(
+    state: &AppState,
+    scope: &Scope,
+    job_type: JobType,
+    collection: Option<CollectionId>,
+    params: Option<Map<String, Value>>,
+) -> Result<NewJob> {
+    match job_type {
+        JobType::Ingestion => ingestion::new_job(state, scope, collection, params).await,
+        JobType::Reindex | JobType::Clustering => {
+            Err(Error::invalid(format!("the field job_type is {job_type}; this version runs ingestion only")))
         }
-        Enqueued::Overtaken { by } => Err(overtaken(&by)),
     }
 }
 
-fn check_type(word: Option<String>) -> Result<()> {
-    let word = word.ok_or_else(|| Error::invalid("the field job_type is missing; this version takes ingestion"))?;
-    match word.parse() {
-        Ok(JobType::Ingestion) => Ok(()),
-        Ok(other) => Err(Error::invalid(format!("the field job_type is {other}; this version runs ingestion only"))),
-        Err(e) => Err(Error::invalid(format!("the field job_type: {e}"))),
+/// Puts a job into the queue and answers the request.
+pub(crate) async fn submit(state: &AppState, job: NewJob, schedule: Schedule) -> Result<Response> {
+    let job = scheduled(job, schedule, state.services.clock.now())?;
+    let (status, record) = match state.jobs().enqueue(job).await? {
+        Enqueued::New { job, .. } => (StatusCode::ACCEPTED, job),
+        Enqueued::Existing(job) => (StatusCode::OK, job),
+        Enqueued::Overtaken { by } => return Err(overtaken(&by)),
+    };
+    let location = HeaderValue::try_from(format!("/api/jobs/{}", record.id));
+    let mut response = (status, Json(JobDetailShape::from(detail(state, record).await?))).into_response();
+    if let Ok(location) = location {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+fn scheduled(mut job: NewJob, schedule: Schedule, now: Timestamp) -> Result<NewJob> {
+    job.priority = schedule.priority;
+    if let Some(max_attempts) = schedule.max_attempts {
+        job.max_attempts = max_attempts;
+    }
+    if let Some(run_at) = schedule.run_at {
+        job.delay = run_at.since(now);
+        if job.delay > FARTHEST {
+            return Err(Error::invalid(format!("the field run_at is {run_at}; it may lie ten years ahead at most")));
+        }
+        // A request for tonight is not the same as one for now.
+        job.dedupe_key = job.dedupe_key.map(|key| format!("{key}@{}", run_at.as_millis()));
+    }
+    Ok(job)
+}
+
+/// The job's page. One that was cancelled and deleted in this moment is shown as it was accepted.
+async fn detail(state: &AppState, job: JobRecord) -> Result<JobDetail> {
+    match state.jobs().job(job.id).await {
+        Err(graphmill_store::Error::NotFound(_)) => {
+            let (params, stages, errors, attempts) = Default::default();
+            Ok(JobDetail { job, params, stages, errors, attempts })
+        }
+        found => Ok(found?),
     }
 }
 
-/// The upload that the document was made of: of the published one, else (the graph has lost it) of its latest completed job.
-async fn stored(state: &AppState, params: &Map<String, Value>) -> Result<Upload> {
-    let text = match params.get("document_id") {
-        Some(Value::String(text)) => text,
-        Some(other) => {
-            return Err(Error::invalid(format!(
-                "the field params.document_id is {other}; it is a text like \"doc-…\""
-            )));
-        }
-        None => {
-            let missing = "the field params.document_id is missing; GET /api/documents lists the documents";
-            return Err(Error::invalid(missing));
-        }
-    };
-    let id: DocumentId = text.parse().map_err(|_| no_such_document(text))?;
-    if let Some(document) = state.graph().document(id).await? {
-        return Ok(upload_of_document(&document));
-    }
-    let none = || {
-        no_such_document(text)
-            .hint("only documents that were published are ingested again; retry the job of another one")
-    };
-    // A deleted document has a tombstone; one that the graph has lost has nothing.
-    if state.graph().published_seq(id).await?.is_some() {
-        return Err(none());
-    }
-    let latest =
-        state.jobs().latest_job_of(id).await?.filter(|job| job.status == JobStatus::Completed).ok_or_else(none)?;
-    upload_of(&state.jobs().job(latest.id).await?).ok_or_else(none)
+fn job_type(word: Option<String>) -> Result<JobType> {
+    let types = || JobType::ALL.iter().map(|t| t.as_str()).collect::<Vec<_>>().join(", ");
+    let word =
+        word.ok_or_else(|| Error::invalid(format!("the field job_type is missing; it is one of {}", types())))?;
+    word.parse().map_err(|e| Error::invalid(format!("the field job_type: {e}")))
 }
 
-fn options(params: Map<String, Value>, default: IngestionOptions) -> Result<IngestionOptions> {
-    let mut fields = Fields::of(params);
-    let _ = fields.text("document_id")?;
-    let size = |n: i64| u64::try_from(n).unwrap_or(0);
-    let options = IngestionOptions {
-        extract_entities: fields.flag("extract_entities")?.unwrap_or(default.extract_entities),
-        chunk_size: fields.number("chunk_size", 1, i64::MAX)?.map_or(default.chunk_size, size),
-        chunk_overlap: fields.number("chunk_overlap", 0, i64::MAX)?.map_or(default.chunk_overlap, size),
-        force: true,
-    };
-    fields.finish(PARAMS)?;
-    options.chunking().map_err(|e| Error::invalid(e.to_string()))?;
-    Ok(options)
+fn collection(name: Option<String>) -> Result<Option<CollectionId>> {
+    name.map(|name| name.parse().map_err(|e| Error::invalid(format!("the field collection: {e}")))).transpose()
+}
+
+fn schedule(fields: &mut Fields) -> Result<Schedule> {
+    let priority = fields.number("priority", -MOST_PRIORITY, MOST_PRIORITY)?.unwrap_or(0);
+    let run_at = fields.text("run_at")?.map(|text| instant(&text)).transpose()?;
+    let max_attempts = fields.number("max_attempts", 1, MOST_ATTEMPTS)?;
+    Ok(Schedule {
+        priority: i32::try_from(priority).unwrap_or(0),
+        run_at,
+        max_attempts: max_attempts.and_then(|n| u32::try_from(n).ok()),
+    })
+}
+
+fn instant(text: &str) -> Result<Timestamp> {
+    text.parse().map_err(|e| Error::invalid(format!("the field run_at is {:?}: {e}", shortened(text))))
 }
 
 #[cfg(test)]
@@ -108,19 +153,33 @@ mod tests {
         server.upload("a.txt", "Pumps pump.").await;
         let claimed = server.claim().await;
         let document = server.publish(&claimed.job).await;
-        let body = json!({"job_type": "ingestion", "params": {"document_id": document, "chunk_overlap": 10}});
+        let body = json!({
+            "job_type": "ingestion", "params": {"document_id": document, "chunk_overlap": 10}, "collection": "default",
+            "priority": 7, "max_attempts": 2, "run_at": "2999-01-01T00:00:00Z",
+        });
+        assert_eq!(server.post("/api/jobs", body.clone()).await.error().0, 400, "too far ahead");
+        let soon = graphmill_core::Clock::now(&graphmill_core::SystemClock).plus(std::time::Duration::from_secs(3600));
+        let body = json!({
+            "job_type": "ingestion", "params": {"document_id": document, "chunk_overlap": 10}, "collection": "default",
+            "priority": 7, "max_attempts": 2, "run_at": soon,
+        });
         assert_eq!(server.post("/api/jobs", body.clone()).await.error().1, "overtaken");
         server.end(claimed.fence, completed()).await;
         let answer = server.post("/api/jobs", body).await;
         assert_eq!(answer.status, 202, "{}", answer.text);
-        let keys: Vec<_> = answer.json().as_object().unwrap().keys().cloned().collect();
-        assert_eq!(keys, ["job_id", "document_id", "filename", "status"]);
-        let job = answer.json()["job_id"].as_str().unwrap().parse().unwrap();
-        let params = server.state.jobs().job(job).await.unwrap().params;
+        let job = answer.json()["job_id"].as_str().unwrap().to_owned();
+        assert_eq!(answer.headers["location"], format!("/api/jobs/{job}"));
+        assert_eq!(answer.json(), server.get(&format!("/api/jobs/{job}")).await.json());
+        assert_eq!(answer.json()["metadata"]["document_id"], document.to_string());
+        let detail = server.state.jobs().job(job.parse().unwrap()).await.unwrap();
+        let params = detail.params;
         assert_eq!(
             (&params["chunk_size"], &params["chunk_overlap"], &params["force"]),
             (&json!(700), &json!(10), &json!(true))
         );
+        assert_eq!(detail.job.priority, 7);
+        let off = detail.job.run_at.as_millis() - soon.as_millis();
+        assert!((0..5_000).contains(&off), "the store's clock and the server's differ by {off} ms");
     }
 
     #[tokio::test]
@@ -129,13 +188,15 @@ mod tests {
         let document = no_document();
         for (body, status, part) in [
             (json!({}), 400, "job_type is missing"),
-            (json!({"job_type": "reindex"}), 400, "this version runs ingestion only"),
             (json!({"job_type": "import"}), 400, "ingestion, reindex, clustering"),
             (json!({"job_type": "ingestion"}), 400, "params is missing"),
             (json!({"job_type": "ingestion", "params": {}}), 400, "document_id is missing"),
             (json!({"job_type": "ingestion", "params": {"document_id": "doc-x"}}), 404, "there is no document doc-x"),
             (json!({"job_type": "ingestion", "params": {"document_id": document}}), 404, "there is no document"),
             (json!({"job_type": "ingestion", "params": {}, "parms": 1}), 400, "\"parms\" is not known"),
+            (json!({"job_type": "ingestion", "params": {}, "run_at": "soon"}), 400, "\"soon\""),
+            (json!({"job_type": "ingestion", "params": {}, "max_attempts": 0}), 400, "from 1 to 100"),
+            (json!({"job_type": "ingestion", "params": {}, "collection": "A b"}), 400, "the field collection"),
         ] {
             let (found, _, error) = server.post("/api/jobs", body).await.error();
             assert_eq!(found, status, "{error}");

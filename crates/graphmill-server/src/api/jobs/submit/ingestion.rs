@@ -1,0 +1,78 @@
+//! Ingesting the stored original of a published document again. The params `extract_entities`, `chunk_size` and `chunk_overlap` default to what the
+//! document was ingested with. 404: no such published document in the collections of the caller.
+
+use graphmill_core::{CollectionId, DocumentId, JobStatus};
+use graphmill_jobs::ingestion::{IngestionOptions, Upload, reingestion, upload_of, upload_of_document};
+use graphmill_store::requests::NewJob;
+use serde_json::{Map, Value};
+
+use crate::body::Fields;
+use crate::error::no_such_document;
+use crate::{AppState, Error, Result, Scope};
+
+const PARAMS: &[&str] = &["document_id", "extract_entities", "chunk_size", "chunk_overlap"];
+
+/// The job of a request; `collection` is the one that the request named.
+pub(super) async fn new_job(
+    state: &AppState,
+    scope: &Scope,
+    collection: Option<CollectionId>,
+    params: Option<Map<String, Value>>,
+) -> Result<NewJob> {
+    let params = params.ok_or_else(|| {
+        Error::invalid("the field params is missing; it names the document: {\"document_id\": \"doc-…\"}")
+    })?;
+    let asked = scope.reading(collection)?;
+    let upload = stored(state, &params).await?;
+    if asked.is_some_and(|asked| asked != upload.collection) {
+        return Err(no_such_document(params.get("document_id").and_then(Value::as_str).unwrap_or_default()));
+    }
+    let options = options(params, upload.options)?;
+    Ok(reingestion(upload, options, 0))
+}
+
+/// The upload that the document was made of: of the published one, else (the graph has lost it) of its latest completed job.
+async fn stored(state: &AppState, params: &Map<String, Value>) -> Result<Upload> {
+    let text = match params.get("document_id") {
+        Some(Value::String(text)) => text,
+        Some(other) => {
+            return Err(Error::invalid(format!(
+                "the field params.document_id is {other}; it is a text like \"doc-…\""
+            )));
+        }
+        None => {
+            let missing = "the field params.document_id is missing; GET /api/documents lists the documents";
+            return Err(Error::invalid(missing));
+        }
+    };
+    let id: DocumentId = text.parse().map_err(|_| no_such_document(text))?;
+    if let Some(document) = state.graph().document(id).await? {
+        return Ok(upload_of_document(&document));
+    }
+    let none = || {
+        no_such_document(text)
+            .hint("only documents that were published are ingested again; retry the job of another one")
+    };
+    // A deleted document has a tombstone; one that the graph has lost has nothing.
+    if state.graph().published_seq(id).await?.is_some() {
+        return Err(none());
+    }
+    let latest =
+        state.jobs().latest_job_of(id).await?.filter(|job| job.status == JobStatus::Completed).ok_or_else(none)?;
+    upload_of(&state.jobs().job(latest.id).await?).ok_or_else(none)
+}
+
+fn options(params: Map<String, Value>, default: IngestionOptions) -> Result<IngestionOptions> {
+    let mut fields = Fields::of(params);
+    let _ = fields.text("document_id")?;
+    let size = |n: i64| u64::try_from(n).unwrap_or(0);
+    let options = IngestionOptions {
+        extract_entities: fields.flag("extract_entities")?.unwrap_or(default.extract_entities),
+        chunk_size: fields.number("chunk_size", 1, i64::MAX)?.map_or(default.chunk_size, size),
+        chunk_overlap: fields.number("chunk_overlap", 0, i64::MAX)?.map_or(default.chunk_overlap, size),
+        force: true,
+    };
+    fields.finish(PARAMS)?;
+    options.chunking().map_err(|e| Error::invalid(e.to_string()))?;
+    Ok(options)
+}
