@@ -25,6 +25,7 @@ const SCHEMA: Schema = Schema {
             bytes BLOB NOT NULL,
             UNIQUE (collection, hash)
           ) STRICT;",
+    steps: &[],
     name: "cache.db",
 };
 
@@ -37,8 +38,9 @@ const DELETE: Kind = Kind { durable: true, reserve: true, fault: None };
 
 /// The answer cache in `cache.db`.
 pub struct SqliteContentCache {
-    writer: Writer<()>,
+    // Closed in this order: only a connection that can write moves the log into the file, and only the last one does.
     readers: Readers,
+    writer: Writer<()>,
 }
 
 impl SqliteContentCache {

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use graphmill_core::Clock;
+use graphmill_sqlite::Step;
 use rusqlite::{Connection, OpenFlags};
 
 use super::sql_error::DAMAGED_HINT;
 use crate::{Error, Result};
 
 /// The schema that this version writes.
-pub(super) const SCHEMA_VERSION: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 2;
+/// What brings a file of an older schema up.
+const STEPS: &[Step] = &[Step { to: 2, sql: include_str!("migrations/2.sql") }];
 /// Marks the file as ours ("GMgr").
 const APPLICATION_ID: i64 = 0x474d_6772;
 /// How long a connection waits for a lock of another one.
@@ -72,7 +75,7 @@ fn prepare_writer(conn: &Connection, options: &EmbeddedOptions) -> Result<()> {
     conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     conn.pragma_update(None, "journal_size_limit", LOG_SIZE_LIMIT)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
-    migrate(conn)
+    migrate(conn, &options.path)
 }
 
 /// Opens a connection that can only read.
@@ -114,8 +117,8 @@ fn check_owner(conn: &Connection, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Brings the schema up, one version in one transaction.
-fn migrate(conn: &Connection) -> Result<()> {
+/// Makes the schema, or brings an older one up.
+fn migrate(conn: &Connection, path: &Path) -> Result<()> {
     let version: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version == 0 {
         conn.pragma_update(None, "synchronous", "FULL")?;
@@ -123,6 +126,13 @@ fn migrate(conn: &Connection) -> Result<()> {
             "BEGIN IMMEDIATE;\n{}\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;",
             include_str!("schema.sql")
         ))?;
+    } else {
+        graphmill_sqlite::migrate(conn, path, STEPS).map_err(|e| {
+            match e.sqlite().and_then(rusqlite::Error::sqlite_error_code) {
+                Some(rusqlite::ErrorCode::DiskFull) => Error::Full(e.to_string()),
+                _ => Error::Unusable(e.to_string()),
+            }
+        })?;
     }
     // Reads the whole schema, so that damage there is told now and not in the middle of a job.
     conn.query_row("SELECT job_store FROM meta WHERE one = 1", [], |_| Ok(())).map_err(|e| match e {

@@ -1,4 +1,4 @@
--- Schema 1 of graph.db. Rows have integer keys that are never used again (AUTOINCREMENT); hashes stand at the edge only.
+-- Schema 2 of graph.db. Rows have integer keys that are never used again (AUTOINCREMENT); hashes stand at the edge only.
 -- Readers see what has a row in `placement` (HAS_CHUNK) and nothing else.
 
 CREATE TABLE meta (

@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod migrations;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -71,14 +71,15 @@ fn pending_duplicate(tx: &JobsTx<'_>, job: &NewJob) -> Result<Option<i64>> {
 /// The job as it will be read.
 fn new_record(tx: &mut JobsTx<'_>, job: &NewJob, seq: Option<Seq>) -> JobRecord {
     let now = tx.now();
+    let (id, created_at) = tx.state.ids.next(now);
     JobRecord {
-        id: tx.state.ids.next(now),
+        id,
         job_type: job.job_type,
         status: JobStatus::Pending,
         collection: job.collection.clone(),
         progress: 0.0,
         message: job.message.clone(),
-        created_at: now,
+        created_at,
         started_at: None,
         completed_at: None,
         metadata: job.metadata.clone(),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use graphmill_sqlite::Step;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::{Error, Result};
@@ -15,6 +16,8 @@ pub(crate) struct Schema {
     pub(crate) version: i32,
     /// Makes an empty file this version.
     pub(crate) sql: &'static str,
+    /// Brings a file of an older version up.
+    pub(crate) steps: &'static [Step],
     /// Name of the file, for people.
     pub(crate) name: &'static str,
 }
@@ -86,7 +89,13 @@ fn prepare(conn: &Connection, path: &Path, schema: &Schema) -> Result<()> {
                 schema.version
             )));
         }
-        _ => {}
+        _ => {
+            let brought_up = graphmill_sqlite::migrate(conn, path, schema.steps);
+            brought_up.map_err(|e| match e.sqlite().and_then(rusqlite::Error::sqlite_error_code) {
+                Some(rusqlite::ErrorCode::DiskFull) => Error::Full(e.to_string()),
+                _ => Error::Unusable(e.to_string()),
+            })?;
+        }
     }
     Ok(())
 }

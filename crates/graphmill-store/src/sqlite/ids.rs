@@ -1,4 +1,5 @@
-//! Job ids that rise: UUIDv7 whose 74 free bits count up within a millisecond, and whose time never steps back with the clock.
+//! Job ids that rise: UUIDv7 whose 74 free bits count up within a millisecond, and whose time never steps back with the clock. The job was made
+//! at the time in its id, so that keys, ids and `created_at` have one order.
 
 use graphmill_core::{JobId, Timestamp};
 
@@ -22,8 +23,8 @@ impl JobIds {
         Self { millis: i64::try_from(bits >> 80).unwrap_or(i64::MAX), free: (rand_a << 62) | rand_b }
     }
 
-    /// The next id.
-    pub(crate) fn next(&mut self, now: Timestamp) -> JobId {
+    /// The next id and its time.
+    pub(crate) fn next(&mut self, now: Timestamp) -> (JobId, Timestamp) {
         if now.as_millis() > self.millis {
             self.millis = now.as_millis();
             // The highest bit stays free for counting up.
@@ -39,7 +40,8 @@ impl JobIds {
         let spread = ((self.free >> 62) << 64) | (self.free & ((1 << 62) - 1));
         let mut random = [0; 10];
         random.copy_from_slice(&spread.to_be_bytes()[6..]);
-        JobId::new_v7(Timestamp::from_millis(self.millis), &random)
+        let at = Timestamp::from_millis(self.millis);
+        (JobId::new_v7(at, &random), at)
     }
 }
 
@@ -53,11 +55,11 @@ mod tests {
         let mut last = ids.next(Timestamp::from_millis(1_700_000_000_000));
         for step in 0..10_000 {
             let next = ids.next(Timestamp::from_millis(1_700_000_000_000 - step / 100));
-            assert!(next > last);
+            assert!(next.0 > last.0 && next.1 >= last.1);
             last = next;
         }
-        let after = JobIds::above(Some(last)).next(Timestamp::from_millis(1_600_000_000_000));
-        assert!(after > last, "{after} {last}");
-        assert!(after.to_string().parse::<JobId>().is_ok());
+        let after = JobIds::above(Some(last.0)).next(Timestamp::from_millis(1_600_000_000_000));
+        assert!(after.0 > last.0 && after.1 >= last.1, "{after:?} {last:?}");
+        assert!(after.0.to_string().parse::<JobId>().is_ok());
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! Ids rise with keys, so that (created_at, key) is the same order and every index has it at its end by itself. A filter becomes one or
 //! more ranges of an index (a cell is one collection, type and state); several ranges are merged in order. Pages are found in the
-//! index alone; whole rows are read for the jobs of the page only. Totals come from counters.
+//! index alone; whole rows are read for the jobs of the page only. Totals come from counters. A text (`q`) is looked for in `list_by_text.rs`.
 
 use graphmill_core::{JobStatus, JobType};
 use rusqlite::types::Value as SqlValue;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
+use super::list_by_text;
 use super::row::record_by_key;
 use crate::records::JobPage;
 use crate::requests::{JobFilter, PageStart};
@@ -16,32 +17,42 @@ use crate::{Error, Result};
 /// Where counting by walking stops.
 const TOTAL_CAP: i64 = 10_000;
 
+/// Up to so many jobs are looked at one by one.
+const FEW: i64 = 1_000;
+
 /// A row's place in the order.
-type Place = (i64, i64);
+pub(super) type Place = (i64, i64);
 
 pub(crate) fn list(conn: &Connection, filter: &JobFilter, start: &PageStart, limit: u32) -> Result<JobPage> {
     let cells = cells(conn, filter)?;
     let counted: i64 = cells.iter().map(|cell| cell.jobs).sum();
     let walked = filter.q.is_some() || filter.created_after.is_some() || filter.created_before.is_some();
-    let query = Query { ranges: sources(conn, filter, &cells)?, filter };
+    let query = Query { ranges: ranges(filter, &cells), filter };
     // One more than asked says whether anything follows.
     let take = i64::from(limit) + 1;
-    let (mut places, found) = match start {
-        PageStart::Offset(offset) => {
-            let offset = i64::try_from(*offset).unwrap_or(i64::MAX);
-            match (walked, filter.q.is_some() && offset < TOTAL_CAP - take) {
-                // Looking through texts is slow: the walk that counts finds the page as well.
-                (true, true) => page_and_count(conn, &query, offset, take)?,
-                (true, false) => (query.places(conn, None, offset, take, false)?, query.count(conn, TOTAL_CAP + 1)?),
-                (false, _) if offset > counted / 2 => (from_the_end(conn, &query, offset, take, counted)?, counted),
-                (false, _) => (query.places(conn, None, offset, take, false)?, counted),
-            }
+    let below = match start {
+        PageStart::Offset(_) => None,
+        PageStart::Cursor(cursor) => Some(decode(cursor)?),
+    };
+    let offset = match start {
+        PageStart::Offset(offset) => i64::try_from(*offset).unwrap_or(i64::MAX),
+        PageStart::Cursor(_) => 0,
+    };
+    let by_text = match &filter.q {
+        // Looking into the few jobs of the cells is less work than looking for the text among all.
+        Some(q) if !query.picks() || counted > FEW => {
+            list_by_text::page(conn, &query, q, list_by_text::Page { below, offset, take, cap: TOTAL_CAP })?
         }
-        PageStart::Cursor(cursor) => {
-            let below = Some(decode(cursor)?);
-            let found = if walked { query.count(conn, TOTAL_CAP + 1)? } else { counted };
-            (query.places(conn, below, 0, take, false)?, found)
+        _ => None,
+    };
+    let (mut places, found) = match by_text {
+        Some(found) => found,
+        None if walked && below.is_none() && offset < TOTAL_CAP - take => page_and_count(conn, &query, offset, take)?,
+        None if walked => (query.places(conn, below, offset, take, false)?, query.count(conn, TOTAL_CAP + 1)?),
+        None if below.is_none() && offset > counted / 2 => {
+            (from_the_end(conn, &query, offset, take, counted)?, counted)
         }
+        None => (query.places(conn, below, offset, take, false)?, counted),
     };
     let total_capped = walked && found > TOTAL_CAP;
     let total = if total_capped { TOTAL_CAP } else { found };
@@ -90,8 +101,8 @@ fn cells(conn: &Connection, filter: &JobFilter) -> Result<Vec<Cell>> {
     let mut cells = Vec::new();
     for &job_type in JobType::ALL.iter().filter(|t| filter.job_type.is_none_or(|wanted| wanted == **t)) {
         for &status in JobStatus::ALL.iter().filter(|s| filter.status.is_none_or(|wanted| wanted == **s)) {
-            let jobs = statement
-                .query_row(rusqlite::params![status.as_str(), job_type.as_str(), collection], |row| row.get(0))?;
+            let jobs =
+                statement.query_row(params![status.as_str(), job_type.as_str(), collection], |row| row.get(0))?;
             if jobs > 0 {
                 cells.push(Cell { status, job_type, jobs });
             }
@@ -100,42 +111,10 @@ fn cells(conn: &Connection, filter: &JobFilter) -> Result<Vec<Cell>> {
     Ok(cells)
 }
 
-/// Where rows come from: a range of an index and what its first columns equal, or the few jobs that have the trigrams of `q`.
+/// A range of an index: its first columns equal these.
 struct Range {
     from: &'static str,
     equal: Vec<(&'static str, String)>,
-}
-
-/// A rare `q` is looked up by its trigrams; a common one (or one too short to have any) is met soon on a walk from the newest job.
-fn sources(conn: &Connection, filter: &JobFilter, cells: &[Cell]) -> Result<Vec<Range>> {
-    let Some(trigrams) = filter.q.as_deref().and_then(trigrams) else { return Ok(ranges(filter, cells)) };
-    let candidates: i64 = conn
-        .prepare_cached("SELECT count(*) FROM (SELECT 1 FROM job_trigrams WHERE job_trigrams MATCH ?1 LIMIT ?2)")?
-        .query_row(rusqlite::params![trigrams, TOTAL_CAP + 1], |row| row.get(0))?;
-    if candidates > TOTAL_CAP {
-        return Ok(ranges(filter, cells));
-    }
-    let mut equal = vec![("job_trigrams", trigrams)];
-    equal.extend(filter.collection.as_ref().map(|c| ("job.collection", c.as_str().to_owned())));
-    equal.extend(filter.status.map(|s| ("job.status", s.as_str().to_owned())));
-    equal.extend(filter.job_type.map(|t| ("job.job_type", t.as_str().to_owned())));
-    Ok(vec![Range { from: "job_trigrams CROSS JOIN job ON job.key = job_trigrams.rowid", equal }])
-}
-
-/// The query that finds the texts which have every three characters in a row of `q`; `None` when it has not even three.
-fn trigrams(q: &str) -> Option<String> {
-    /// Enough to leave few candidates; the text itself decides.
-    const MOST: usize = 16;
-    let characters: Vec<char> = q.to_lowercase().chars().collect();
-    if characters.len() < 3 || characters.contains(&'\0') {
-        return None;
-    }
-    let mut words: Vec<String> =
-        characters.windows(3).map(|w| format!("\"{}\"", w.iter().collect::<String>().replace('"', "\"\""))).collect();
-    words.sort_unstable();
-    words.dedup();
-    words.truncate(MOST);
-    Some(words.join(" AND "))
 }
 
 fn ranges(filter: &JobFilter, cells: &[Cell]) -> Vec<Range> {
@@ -157,9 +136,9 @@ fn ranges(filter: &JobFilter, cells: &[Cell]) -> Vec<Range> {
     cells.iter().map(range).collect()
 }
 
-struct Query<'f> {
+pub(super) struct Query<'f> {
     ranges: Vec<Range>,
-    filter: &'f JobFilter,
+    pub(super) filter: &'f JobFilter,
 }
 
 impl Query<'_> {
@@ -174,7 +153,6 @@ impl Query<'_> {
                 values.push(value);
             };
             for (column, value) in &range.equal {
-                // On an FTS5 table `=` is MATCH.
                 condition(&format!("{column} = ?"), value.clone().into());
             }
             if let Some(after) = self.filter.created_after {
@@ -222,6 +200,30 @@ impl Query<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// Whether collection, type or state are asked for.
+    pub(super) fn picks(&self) -> bool {
+        let JobFilter { status, job_type, collection, q: _, created_after: _, created_before: _ } = self.filter;
+        status.is_some() || job_type.is_some() || collection.is_some()
+    }
+
+    /// The places of those of `keys` that have the collection, type and state asked for, in the order given.
+    pub(super) fn narrowed(&self, conn: &Connection, keys: &[i64]) -> Result<Vec<Place>> {
+        let mut statement = conn.prepare_cached(
+            "SELECT created_at, key FROM job WHERE key = ?1 AND (?2 IS NULL OR status = ?2) AND (?3 IS NULL OR job_type = ?3) \
+             AND (?4 IS NULL OR collection = ?4)",
+        )?;
+        let filter = self.filter;
+        let (status, job_type) = (filter.status.map(JobStatus::as_str), filter.job_type.map(JobType::as_str));
+        let collection = filter.collection.as_ref().map(|c| c.as_str());
+        let mut places = Vec::with_capacity(keys.len());
+        for key in keys {
+            let place =
+                statement.query_row(params![key, status, job_type, collection], |row| Ok((row.get(0)?, row.get(1)?)));
+            places.extend(place.optional()?);
+        }
+        Ok(places)
+    }
+
     fn count(&self, conn: &Connection, cap: i64) -> Result<i64> {
         if self.ranges.is_empty() {
             return Ok(0);
@@ -255,13 +257,6 @@ fn decode(cursor: &str) -> Result<Place> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn trigrams_cover_what_is_looked_for() {
-        assert_eq!(trigrams("ab"), None);
-        assert_eq!(trigrams("ABCd").as_deref(), Some("\"abc\" AND \"bcd\""));
-        assert_eq!(trigrams("a\"b").as_deref(), Some("\"a\"\"b\""));
-    }
 
     #[test]
     fn a_cursor_survives_its_text_form() {

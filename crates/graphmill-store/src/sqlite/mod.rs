@@ -13,6 +13,7 @@ mod ids;
 mod journal;
 mod lease;
 mod list;
+mod list_by_text;
 mod open;
 mod read;
 mod readers;

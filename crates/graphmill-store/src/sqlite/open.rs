@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use graphmill_core::{Clock, JobId};
+use graphmill_sqlite::Step;
 use parking_lot::{FairMutex, RwLock};
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::broadcast;
@@ -24,6 +25,7 @@ const SCHEMA: Schema = Schema {
     application_id: 0x676d_6a62,
     version: SqliteJobStore::SCHEMA_VERSION,
     sql: include_str!("schema.sql"),
+    steps: &[Step { to: 2, sql: include_str!("migrations/2.sql") }],
     name: "jobs.db",
 };
 
@@ -58,15 +60,16 @@ pub struct SqliteJobStore {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) disk: Option<Arc<DiskGuard>>,
     pub(super) followers: broadcast::Sender<JobChange>,
-    pub(super) writer: Writer<JobsState>,
-    pub(super) leases: Leases,
+    // Closed in this order: only a connection that can write moves the log into the file, and only the last one does.
     pub(super) readers: Readers,
+    pub(super) leases: Leases,
+    pub(super) writer: Writer<JobsState>,
     damage: Arc<RwLock<Option<String>>>,
 }
 
 impl SqliteJobStore {
     /// Schema of `jobs.db` that this version writes.
-    pub const SCHEMA_VERSION: i32 = 1;
+    pub const SCHEMA_VERSION: i32 = 2;
 
     /// Opens or makes the file. Blocking, a few milliseconds whatever the number of jobs.
     ///

@@ -1,4 +1,4 @@
--- Schema 1 of jobs.db. Times are milliseconds since 1970-01-01T00:00:00Z by the store's clock. Words of states and types are those of
+-- Schema 2 of jobs.db. Times are milliseconds since 1970-01-01T00:00:00Z by the store's clock. Words of states and types are those of
 -- graphmill-core. Rows of other tables name a job by its key, which is never used again.
 
 CREATE TABLE store (

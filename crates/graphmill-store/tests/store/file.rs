@@ -211,3 +211,71 @@ async fn a_total_over_ten_thousand_is_capped_where_it_is_counted() {
     let found = page(&one, 0).await;
     assert_eq!((found.total, found.total_capped, found.jobs), (1, false, vec![all.jobs[0].clone()]));
 }
+
+/// Above the cap a filter, a cursor and dates still pick among the jobs that have the text.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_common_text_is_found_page_by_page_among_what_the_filter_shows() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("jobs.db")).unwrap();
+    futures::stream::iter(0..10_003).for_each_concurrent(256, |_| async { drop(enqueue(&store).await) }).await;
+    let free = vec![(JobType::Ingestion, 7)];
+    let request = ClaimRequest { worker: "test".into(), lease: Duration::from_secs(15), free };
+    let running = store.claim(request).await.unwrap();
+    let words = JobFilter { q: Some("JOB-".into()), ..JobFilter::default() };
+    let filter = JobFilter { status: Some(JobStatus::Running), ..words.clone() };
+    let found = store.list(&filter, PageStart::Offset(0), 50).await.unwrap();
+    assert_eq!((found.total, found.total_capped, found.jobs.len()), (7, false, running.len()));
+    let filter = JobFilter { status: Some(JobStatus::Pending), ..words.clone() };
+    let found = store.list(&filter, PageStart::Offset(9_990), 50).await.unwrap();
+    assert_eq!((found.total, found.total_capped, found.jobs.len()), (9_996, false, 6));
+    let middle = store.list(&JobFilter::default(), PageStart::Offset(5_000), 1).await.unwrap().jobs.remove(0);
+    let dated = JobFilter { created_before: Some(middle.created_at), ..words.clone() };
+    let all = JobFilter { created_before: Some(middle.created_at), ..JobFilter::default() };
+    let page = async |filter: &JobFilter| store.list(filter, PageStart::Offset(3), 5).await.unwrap();
+    assert_eq!(page(&dated).await.jobs, page(&all).await.jobs);
+    let mut start = PageStart::Offset(0);
+    let (mut seen, mut pages) = (Vec::new(), 0);
+    loop {
+        let page = store.list(&words, start, 1_000).await.unwrap();
+        seen.extend(page.jobs.iter().map(|job| job.id));
+        pages += 1;
+        match page.next_cursor {
+            Some(cursor) => start = PageStart::Cursor(cursor),
+            None => break,
+        }
+    }
+    assert_eq!((pages, seen.len()), (11, 10_003));
+    assert!(seen.is_sorted_by(|a, b| a > b), "newest first, each once");
+}
+
+/// Jobs keep the order in which they were made when the clock steps back.
+#[tokio::test]
+async fn the_order_of_the_list_survives_a_clock_that_steps_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(graphmill_core::ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
+    let store = SqliteJobStore::open(SqliteOptions::new(dir.path().join("jobs.db"), clock.clone())).unwrap();
+    let mut made = vec![enqueue(&store).await.id];
+    clock.set(Timestamp::from_millis(1_699_999_000_000));
+    made.insert(0, enqueue(&store).await.id);
+    for q in [None, Some("job-".to_owned())] {
+        let filter = JobFilter { q, ..JobFilter::default() };
+        let page = store.list(&filter, PageStart::Offset(0), 5).await.unwrap();
+        assert_eq!(page.jobs.iter().map(|job| job.id).collect::<Vec<_>>(), made);
+        assert!(page.jobs[0].created_at >= page.jobs[1].created_at);
+    }
+}
+
+/// Closed in order, the file is whole by itself: a copy of it alone has everything.
+#[tokio::test]
+async fn a_closed_store_leaves_no_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("jobs.db");
+    let store = open(&path).unwrap();
+    enqueue(&store).await;
+    assert_eq!(store.list(&JobFilter::default(), PageStart::Offset(0), 5).await.unwrap().total, 1);
+    drop(store);
+    assert!(!dir.path().join("jobs.db-wal").exists());
+    let copy = dir.path().join("copy.db");
+    std::fs::copy(&path, &copy).unwrap();
+    assert_eq!(open(&copy).unwrap().list(&JobFilter::default(), PageStart::Offset(0), 5).await.unwrap().total, 1);
+}

@@ -292,6 +292,10 @@ async fn a_server_that_stops_closes_its_streams_and_goes_on_later() {
     };
     assert_eq!(code, Some(1001));
     app.wait_gone().await.unwrap();
+    for name in ["jobs.db", "graph.db", "cache.db"] {
+        let log = app.settings().data_dir().join(format!("{name}-wal"));
+        assert!(!log.exists(), "a server that stopped in order leaves whole files, but there is {}", log.display());
+    }
     app.restart_quiet().await.unwrap();
     // The reader comes back where it was.
     let rest = to_the_end(&mut open(&app, &job, &format!("?since={last_seq}")).await).await;
