@@ -60,6 +60,20 @@ codes! {
     HostNotAllowed = "host_not_allowed",
     /// `Origin` is foreign and not allowed.
     OriginNotAllowed = "origin_not_allowed",
+    /// The head of the request is not HTTP that the server understands.
+    BadRequest = "bad_request",
+    /// The head of the request is over its limit.
+    HeadersTooLarge = "headers_too_large",
+    /// A key is needed, or the one that was shown is not known.
+    Unauthorized = "unauthorized",
+    /// The key may only read.
+    ReadOnlyKey = "read_only_key",
+    /// The key may not do this.
+    Forbidden = "forbidden",
+    /// There is a key of this name.
+    KeyExists = "key_exists",
+    /// Too many wrong tokens came from this address.
+    TooManyRequests = "too_many_requests",
     /// The job's state does not allow a cancel.
     CannotCancel = "cannot_cancel",
     /// The job's state does not allow its deletion.

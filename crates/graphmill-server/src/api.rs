@@ -4,5 +4,6 @@ pub(crate) mod documents;
 pub(crate) mod graph;
 pub(crate) mod health;
 pub(crate) mod jobs;
+pub(crate) mod keys;
 pub(crate) mod shape;
 pub(crate) mod upload;

@@ -3,15 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use graphmill_core::Clock;
+use graphmill_core::{Clock, JobId};
 use graphmill_graph::GraphStore;
 use graphmill_jobs::maintenance::Maintenance;
+use graphmill_store::records::JobDetail;
 use graphmill_store::{Blobs, DiskGuard, JobStore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::AccessPolicy;
+use crate::auth::Failures;
+use crate::key_ring::KeyRing;
 use crate::stream::{StreamConfig, StreamHub};
+use crate::{Result, Scope};
 
 /// The parts of the product that requests reach, whatever their backends are.
 #[derive(Clone)]
@@ -26,6 +30,8 @@ pub struct Services {
     pub disk: Arc<DiskGuard>,
     /// Carries out document deletions, removes blobs that nothing names.
     pub maintenance: Maintenance,
+    /// Keys of the API.
+    pub keys: Arc<KeyRing>,
     /// The stores' clock; dates the progress messages of streams.
     pub clock: Arc<dyn Clock>,
 }
@@ -99,6 +105,8 @@ pub struct Shared {
     pub(crate) streams: StreamHub,
     /// Cancelled when the server stops: streams say goodbye.
     pub(crate) stopping: CancellationToken,
+    /// Wrong tokens, by address.
+    pub(crate) failures: Failures,
     /// Open WebSockets; a stopping server waits for them.
     pub(crate) sockets: TaskTracker,
 }
@@ -108,7 +116,14 @@ impl AppState {
     pub fn new(services: Services, config: ServerConfig) -> Self {
         let stopping = CancellationToken::new();
         let streams = StreamHub::start(services.jobs.clone(), services.clock.clone(), stopping.clone());
-        Self(Arc::new(Shared { services, config, streams, stopping, sockets: TaskTracker::new() }))
+        Self(Arc::new(Shared {
+            services,
+            config,
+            streams,
+            stopping,
+            failures: Failures::default(),
+            sockets: TaskTracker::new(),
+        }))
     }
 }
 
@@ -124,6 +139,24 @@ impl Shared {
     /// Jobs.
     pub(crate) fn jobs(&self) -> &dyn JobStore {
         &*self.services.jobs
+    }
+
+    /// A job that the caller may see; any other is answered as one that does not exist.
+    pub(crate) async fn visible_job(&self, scope: &Scope, job: JobId) -> Result<JobDetail> {
+        let detail = self.jobs().job(job).await?;
+        if scope.admits(&detail.job.collection) {
+            Ok(detail)
+        } else {
+            Err(graphmill_store::Error::NotFound(job).into())
+        }
+    }
+
+    /// Answers 404 for a job that the caller may not see. (A job never changes its collection: what is done to it afterwards is within the scope.)
+    pub(crate) async fn check_job(&self, scope: &Scope, job: JobId) -> Result<()> {
+        if scope.bound().is_some() {
+            self.visible_job(scope, job).await?;
+        }
+        Ok(())
     }
 
     /// The graph.

@@ -124,11 +124,15 @@ pub fn status_of(code: ErrorCode) -> StatusCode {
             StatusCode::BAD_REQUEST
         }
         C::CannotCancel | C::CannotDelete | C::CannotRetry => StatusCode::BAD_REQUEST,
-        C::HostNotAllowed | C::OriginNotAllowed => StatusCode::FORBIDDEN,
+        C::BadRequest => StatusCode::BAD_REQUEST,
+        C::Unauthorized => StatusCode::UNAUTHORIZED,
+        C::HostNotAllowed | C::OriginNotAllowed | C::ReadOnlyKey | C::Forbidden => StatusCode::FORBIDDEN,
+        C::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+        C::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         C::NotFound => StatusCode::NOT_FOUND,
         C::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         C::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-        C::Overtaken => StatusCode::CONFLICT,
+        C::Overtaken | C::KeyExists => StatusCode::CONFLICT,
         C::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         C::WrongContentType | C::UnsupportedFormat => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         C::Encrypted | C::Damaged | C::TooManyChunks => StatusCode::UNPROCESSABLE_ENTITY,

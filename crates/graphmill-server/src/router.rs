@@ -1,4 +1,4 @@
-//! All paths, and what holds for each of them: access checks, panics and unknown paths answered in JSON.
+//! All paths, and what holds for each of them: access checks, authentication, panics and unknown paths answered in JSON.
 
 use std::any::Any;
 use std::time::Instant;
@@ -8,13 +8,13 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{Method, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use graphmill_core::ErrorCode;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::api::{documents, graph, health, jobs, upload};
+use crate::api::{documents, graph, health, jobs, keys, upload};
 use crate::error::shortened;
-use crate::{AppState, Error, access};
+use crate::{AppState, Error, access, auth};
 
 /// The whole API. [`crate::serve`] serves it over TCP; tests call it directly.
 pub fn router(state: AppState) -> Router {
@@ -32,6 +32,8 @@ pub fn router(state: AppState) -> Router {
         .route("/api/documents/{document_id}/chunks", get(documents::chunks::handle))
         .route("/api/graph/stats", get(graph::stats::handle))
         .route("/api/graph/export", get(graph::export::handle))
+        .route("/api/keys", get(keys::list::handle).post(keys::create::handle))
+        .route("/api/keys/{name}", delete(keys::revoke::handle))
         .route("/livez", get(health::live::handle))
         .route("/readyz", get(health::ready::handle))
         .route("/version", get(health::version::handle))
@@ -39,9 +41,12 @@ pub fn router(state: AppState) -> Router {
         .method_not_allowed_fallback(unknown_method)
         // Bodies have limits of their own: JSON in `body.rs`, files in `api/upload.rs`.
         .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(state.clone(), auth::authenticate))
         .layer(middleware::from_fn_with_state(state.clone(), access::enforce))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(log_request))
+        // Outermost: nothing else may see a token.
+        .layer(middleware::from_fn(auth::hide_token))
         .with_state(state)
 }
 

@@ -19,7 +19,7 @@ use graphmill_store::{Blobs, DiskGuard, DiskOptions, SqliteJobStore, SqliteOptio
 use serde_json::{Map, Value, json};
 use tower::ServiceExt;
 
-use crate::{AppState, ServerConfig, Services, router};
+use crate::{AppState, KeyPolicy, KeyRing, ServerConfig, Services, router};
 
 pub(crate) struct TestServer {
     pub(crate) state: AppState,
@@ -64,7 +64,9 @@ impl TestServer {
         let config_of_maintenance =
             MaintenanceConfig { deletes_every: Duration::from_millis(100), ..MaintenanceConfig::default() };
         let maintenance = Maintenance::start(jobs.clone(), graph.clone(), blobs.clone(), config_of_maintenance);
-        let state = AppState::new(Services { jobs, graph, blobs, disk, maintenance, clock }, config);
+        let policy = KeyPolicy { local_token: Some(LOCAL_TOKEN.to_owned()), always: false };
+        let keys = KeyRing::load(jobs.clone(), clock.clone(), policy).await.unwrap();
+        let state = AppState::new(Services { jobs, graph, blobs, disk, maintenance, keys, clock }, config);
         Self { router: router(state.clone()), state, dir }
     }
 
@@ -250,6 +252,9 @@ pub(crate) fn job_error() -> NewJobError {
         page: None,
     }
 }
+
+/// What the lock file of a data folder would hold.
+pub(crate) const LOCAL_TOKEN: &str = "the token of the lock file";
 
 /// A job id that nobody has.
 pub(crate) const NO_JOB: &str = "job-0193a0b0-6c5e-7a3e-9d2f-3b7c1e5a9f10";

@@ -143,9 +143,15 @@ pub trait JobStore: Send + Sync + 'static {
     /// Deletes an ended job's rows. Durable.
     async fn delete_job(&self, job: JobId) -> Result<DeleteOutcome>;
 
-    /// Deletes up to `limit` ended jobs in one of `statuses` that ended at least `older_than` ago, oldest first. Durable. The caller repeats
-    /// until `jobs` is 0.
-    async fn cleanup(&self, older_than: Duration, statuses: &[JobStatus], limit: u32) -> Result<Deleted>;
+    /// Deletes up to `limit` ended jobs in one of `statuses` that ended at least `older_than` ago, oldest first; of one collection alone when it is
+    /// given. Durable. The caller repeats until `jobs` is 0.
+    async fn cleanup(
+        &self,
+        older_than: Duration,
+        statuses: &[JobStatus],
+        collection: Option<&CollectionId>,
+        limit: u32,
+    ) -> Result<Deleted>;
 
     /// Those of `keys` that no row of this store names.
     async fn unnamed_among(&self, keys: &[String]) -> Result<Vec<String>>;

@@ -15,9 +15,9 @@ use graphmill_jobs::ingestion::IngestionHandler;
 use graphmill_jobs::maintenance::{Maintenance, MaintenanceConfig};
 use graphmill_models::Models;
 use graphmill_runtime::{CpuPool, Registry, Runtime, RuntimeConfig, Services};
-use graphmill_server::{AccessPolicy, AppState, BuildInfo, Limits, ServerConfig};
+use graphmill_server::{AccessPolicy, AppState, BuildInfo, KeyPolicy, KeyRing, Limits, ServerConfig};
 use graphmill_store::{
-    Blobs, DataFolder, DiskGuard, DiskOptions, JobStore, SqliteContentCache, SqliteJobStore, SqliteOptions,
+    Blobs, DataFolder, DiskGuard, DiskOptions, JobStore, KeyStore, SqliteContentCache, SqliteJobStore, SqliteOptions,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +51,7 @@ pub(crate) struct Assembly {
 /// The opened stores.
 struct Stores {
     jobs: Arc<dyn JobStore>,
+    keys: Arc<dyn KeyStore>,
     graph: Arc<dyn GraphStore>,
     cache: Arc<SqliteContentCache>,
     blobs: Blobs,
@@ -76,9 +77,11 @@ impl Assembly {
             Work::None => None,
         };
         let stop = CancellationToken::new();
+        let policy = KeyPolicy { local_token: Some(folder.token()), always: !config.listen.ip().is_loopback() };
         let services = graphmill_server::Services {
             jobs: stores.jobs.clone(),
             graph: stores.graph.clone(),
+            keys: KeyRing::load(stores.keys.clone(), stores.clock.clone(), policy).await?,
             blobs: stores.blobs.clone(),
             disk: stores.disk.clone(),
             maintenance: maintenance.clone(),
@@ -142,7 +145,8 @@ impl Stores {
         let disk = Arc::new(DiskGuard::open(DiskOptions { dir: dir.to_owned(), reserve_bytes: config.reserve_bytes })?);
         let mut options = SqliteOptions::new(dir.join("jobs.db"), clock.clone());
         options.disk = Some(disk.clone());
-        let jobs: Arc<dyn JobStore> = Arc::new(SqliteJobStore::open(options)?);
+        let store = Arc::new(SqliteJobStore::open(options)?);
+        let (jobs, keys): (Arc<dyn JobStore>, Arc<dyn KeyStore>) = (store.clone(), store);
         let graph: Arc<dyn GraphStore> =
             Arc::new(EmbeddedGraph::open(EmbeddedOptions::new(dir.join("graph.db"), clock.clone()))?);
         graph.bind(jobs.id()).await?;
@@ -152,7 +156,7 @@ impl Stores {
         jobs.raise_tickets_above(highest).await?;
         let cache = Arc::new(SqliteContentCache::open_with(dir.join("cache.db"), Some(disk.clone()))?);
         let blobs = Blobs::open(dir.join("blobs"))?;
-        Ok(Self { jobs, graph, cache, blobs, disk, clock })
+        Ok(Self { jobs, keys, graph, cache, blobs, disk, clock })
     }
 }
 

@@ -1,6 +1,7 @@
 //! `POST /api/upload`, multipart: one or many parts `file`, each of which becomes a job.
 //!
-//! Fields, before or after the files, each for all files of the request: `collection` (`default`), `extract_entities` (true), `chunk_size` (1000),
+//! Fields, before or after the files, each for all files of the request: `collection` (the one that the key is bound to, else
+//! `default`), `extract_entities` (true), `chunk_size` (1000),
 //! `chunk_overlap` (200), `priority` (0), `force` (false). `source` says what document a file is (a relative path; default: its file name); given, it
 //! stands once for each file, the first for the first file and so on. All files of a request are accepted or none.
 //!
@@ -27,7 +28,7 @@ use serde_json::json;
 use crate::body::drain;
 use crate::error::FULL_HINT;
 use crate::multipart::Multipart;
-use crate::{AppState, Error, Result};
+use crate::{AppState, Error, Result, Scope};
 
 /// Priorities lie between minus this and this.
 pub(crate) const MOST_PRIORITY: i64 = 1_000;
@@ -49,14 +50,14 @@ impl Accepted {
     }
 }
 
-pub(crate) async fn handle(State(state): State<AppState>, request: Request) -> Result<Response> {
+pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, request: Request) -> Result<Response> {
     if let Err(refused) = check_room(&state, &request) {
         drain(request.into_body());
         return Err(refused);
     }
     let (parts, body) = request.into_parts();
     let mut multipart = Multipart::new(&parts.headers, body)?;
-    let received = receive::receive(&state, &mut multipart).await;
+    let received = receive::receive(&state, &scope, &mut multipart).await;
     // What is left of the body is read for a moment: a client that is still sending has to get the answer.
     drain(multipart.into_rest());
     let uploads = received?;

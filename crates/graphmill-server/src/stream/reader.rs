@@ -14,6 +14,7 @@ use super::StreamConfig;
 use super::feed::{Next, Subscription};
 use super::log_lines::{LOG_EVERY, LogPosition};
 use super::message::{Message, Role, log_line};
+use crate::caller::Caller;
 
 /// Messages taken from the feed at once.
 const BATCH: usize = 100;
@@ -41,6 +42,7 @@ pub(crate) async fn run(
     start: Start,
     config: StreamConfig,
     stopping: CancellationToken,
+    caller: Caller,
 ) {
     let logs = if start.logs { Some(first_log_line(&*store, &subscription, start.since).await) } else { None };
     let mut reader = Reader { socket, subscription, store, position: 0, logs, heard: Instant::now(), config };
@@ -53,6 +55,9 @@ pub(crate) async fn run(
         },
         () = stopped.cancelled() => {
             CloseFrame { code: close_code::AWAY, reason: Utf8Bytes::from_static("the server is stopping; connect again") }
+        }
+        () = caller.ended.cancelled() => {
+            CloseFrame { code: close_code::POLICY, reason: Utf8Bytes::from_static(caller.end_reason()) }
         }
     };
     reader.close(frame).await;

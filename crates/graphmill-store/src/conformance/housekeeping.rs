@@ -6,7 +6,7 @@ use graphmill_core::JobStatus;
 use serde_json::json;
 
 use super::Fixture;
-use super::builders::{claim, claim_one, completed, enqueue, failed, job, object};
+use super::builders::{claim, claim_one, collection, completed, enqueue, failed, job, object};
 use super::state::whole;
 use crate::records::{BlobRole, DeleteOutcome, Deleted, LogLevel};
 use crate::requests::{JobFilter, NewJob, NewLog, PageStart};
@@ -54,17 +54,33 @@ pub async fn cleanup_deletes_the_oldest_in_batches(f: &mut dyn Fixture) {
     let pending = enqueue(&*store, job()).await.id;
     let ended = [JobStatus::Completed, JobStatus::Failed];
     // The first ended 9 days ago, the last but two 3 days ago.
-    let first = store.cleanup(day * 4, &ended, 2).await.expect("cleanup");
+    let first = store.cleanup(day * 4, &ended, None, 2).await.expect("cleanup");
     assert_eq!(first.jobs, 2);
     assert!(first.bytes > 0, "their logs took pages of their own");
     assert!(matches!(store.job(ids[1]).await, Err(Error::NotFound(_))));
     assert!(store.job(ids[3]).await.is_ok());
-    assert_eq!(store.cleanup(day * 4, &ended, 100).await.expect("cleanup").jobs, 2);
-    assert_eq!(store.cleanup(day * 4, &ended, 100).await.expect("cleanup"), Deleted::default());
+    assert_eq!(store.cleanup(day * 4, &ended, None, 100).await.expect("cleanup").jobs, 2);
+    assert_eq!(store.cleanup(day * 4, &ended, None, 100).await.expect("cleanup"), Deleted::default());
     let all = [JobStatus::Completed, JobStatus::Failed, JobStatus::Cancelled, JobStatus::Pending, JobStatus::Running];
-    assert_eq!(store.cleanup(Duration::ZERO, &all, 100).await.expect("cleanup").jobs, 5);
+    assert_eq!(store.cleanup(Duration::ZERO, &all, None, 100).await.expect("cleanup").jobs, 5);
     let left = store.list(&JobFilter::default(), PageStart::Offset(0), 50).await.expect("list");
     assert_eq!(left.jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [pending]);
+}
+
+/// With a collection, jobs of others stay.
+pub async fn cleanup_of_a_collection_touches_no_other(f: &mut dyn Fixture) {
+    let store = f.store();
+    let mut ids = Vec::new();
+    for name in ["a", "b", "a", "b"] {
+        ids.push(enqueue(&*store, NewJob { collection: collection(name), ..job() }).await.id);
+        store.end(claim_one(&*store).await.fence, failed()).await.expect("fail");
+    }
+    let (a, failed) = (collection("a"), [JobStatus::Failed, JobStatus::Completed]);
+    assert_eq!(store.cleanup(Duration::ZERO, &failed, Some(&a), 1).await.expect("cleanup").jobs, 1);
+    assert!(matches!(store.job(ids[0]).await, Err(Error::NotFound(_))), "the oldest");
+    assert_eq!(store.cleanup(Duration::ZERO, &failed, Some(&a), 10).await.expect("cleanup").jobs, 1);
+    assert_eq!(store.cleanup(Duration::ZERO, &failed, Some(&a), 10).await.expect("cleanup").jobs, 0);
+    assert_eq!(store.cleanup(Duration::ZERO, &failed, None, 10).await.expect("cleanup").jobs, 2);
 }
 
 async fn log_much(store: &dyn JobStore, fence: graphmill_core::Fence) {

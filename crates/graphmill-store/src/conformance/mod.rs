@@ -7,6 +7,7 @@ mod concurrency;
 mod documents;
 mod fences;
 mod housekeeping;
+mod keys;
 mod lists;
 mod model;
 mod queue;
@@ -20,13 +21,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use graphmill_core::ManualClock;
 
-use crate::JobStore;
+use crate::{JobStore, KeyStore};
 
 /// A fresh store of some backend.
 #[async_trait]
 pub trait Fixture: Send + Sync {
     /// The store.
     fn store(&self) -> Arc<dyn JobStore>;
+
+    /// The same as a store of keys.
+    fn keys(&self) -> Arc<dyn KeyStore>;
 
     /// The clock that the store was opened with.
     fn clock(&self) -> Arc<ManualClock>;
@@ -70,7 +74,9 @@ suite! {
         logs_are_capped_and_counted, errors_are_kept_in_order, completed_jobs_drop_their_outputs;
     lists: pages_by_offset_and_cursor_agree, a_cursor_walk_over_a_changing_list, totals_follow_every_change,
         filters_hold_together, a_foreign_cursor_is_refused, latest_and_unended_jobs_of_documents;
-    housekeeping: only_ended_jobs_are_deleted, cleanup_deletes_the_oldest_in_batches, blobs_live_while_a_row_names_them;
+    housekeeping: only_ended_jobs_are_deleted, cleanup_deletes_the_oldest_in_batches,
+        cleanup_of_a_collection_touches_no_other, blobs_live_while_a_row_names_them;
+    keys: keys_are_kept_until_revoked, the_use_of_a_key_is_noted, one_name_is_given_once;
     concurrency: a_hundred_uploads_at_once, nobody_claims_twice, one_failing_write_costs_no_other;
     model: random_walks_agree_with_a_model;
 }

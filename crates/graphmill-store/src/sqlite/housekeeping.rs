@@ -1,6 +1,6 @@
 //! Deleting ended jobs, and which blobs nothing names any more.
 
-use graphmill_core::{JobId, JobStatus, Timestamp};
+use graphmill_core::{CollectionId, JobId, JobStatus, Timestamp};
 use rusqlite::{Connection, params};
 
 use super::documents::forget_deletes;
@@ -24,6 +24,7 @@ pub(crate) fn cleanup(
     tx: &mut JobsTx<'_>,
     ended_until: Timestamp,
     statuses: &[JobStatus],
+    collection: Option<&CollectionId>,
     limit: u32,
 ) -> Result<Deleted> {
     let mut oldest: Vec<(i64, i64)> = Vec::new();
@@ -31,14 +32,27 @@ pub(crate) fn cleanup(
     wanted.sort_unstable();
     wanted.dedup();
     for status in wanted {
-        let mut statement = tx.conn.prepare_cached(
-            "SELECT completed_at, key FROM job WHERE status = ?1 AND completed_at <= ?2 AND completed_at IS NOT NULL \
-             ORDER BY completed_at, key LIMIT ?3",
-        )?;
-        let rows = statement.query_map(params![status.as_str(), ended_until.as_millis(), limit], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-        oldest.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+        let (status, until) = (status.as_str(), ended_until.as_millis());
+        let found = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let rows = match collection {
+            None => tx
+                .conn
+                .prepare_cached(
+                    "SELECT completed_at, key FROM job WHERE status = ?1 AND completed_at <= ?2 AND completed_at IS NOT NULL \
+                     ORDER BY completed_at, key LIMIT ?3",
+                )?
+                .query_map(params![status, until, limit], found)?
+                .collect::<rusqlite::Result<Vec<_>>>()?,
+            Some(collection) => tx
+                .conn
+                .prepare_cached(
+                    "SELECT completed_at, key FROM job WHERE collection = ?4 AND status = ?1 AND completed_at <= ?2 \
+                     AND completed_at IS NOT NULL ORDER BY completed_at, key LIMIT ?3",
+                )?
+                .query_map(params![status, until, limit, collection.as_str()], found)?
+                .collect::<rusqlite::Result<Vec<_>>>()?,
+        };
+        oldest.extend(rows);
     }
     oldest.sort_unstable();
     oldest.truncate(limit as usize);

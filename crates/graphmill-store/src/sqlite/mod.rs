@@ -11,6 +11,7 @@ mod ending;
 mod housekeeping;
 mod ids;
 mod journal;
+mod keys;
 mod lease;
 mod list;
 mod list_by_text;

@@ -60,6 +60,7 @@ CREATE INDEX job_dedupe ON job (dedupe_key) WHERE status = 'pending' AND dedupe_
 -- Tickets, cleanup.
 CREATE INDEX job_of_document ON job (document, seq) WHERE document IS NOT NULL;
 CREATE INDEX job_ended ON job (status, completed_at) WHERE completed_at IS NOT NULL;
+CREATE INDEX job_ended_in ON job (collection, status, completed_at) WHERE completed_at IS NOT NULL;
 
 -- Totals of lists, and how many run in each collection. Written once a transaction with the sum of its changes; triggers would write each
 -- change and make every statement keep a journal of its own.
@@ -180,3 +181,14 @@ CREATE TABLE document_delete (
 ) STRICT;
 CREATE INDEX document_delete_of ON document_delete (document, seq);
 CREATE INDEX document_delete_open ON document_delete (seq) WHERE finished_at IS NULL;
+
+-- Keys of the API. Only the BLAKE3 hash of a secret is kept. `last_used_at` is written about once a minute.
+CREATE TABLE api_key (
+  name TEXT PRIMARY KEY CHECK (name <> ''),
+  id BLOB NOT NULL UNIQUE CHECK (length(id) = 8),
+  secret_hash BLOB NOT NULL CHECK (length(secret_hash) = 32),
+  read_only INTEGER NOT NULL CHECK (read_only IN (0, 1)),
+  collection TEXT CHECK (collection <> ''),
+  created_at INTEGER NOT NULL,
+  last_used_at INTEGER
+) STRICT, WITHOUT ROWID;

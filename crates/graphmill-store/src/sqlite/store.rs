@@ -198,13 +198,19 @@ impl JobStore for SqliteJobStore {
         Ok(outcome)
     }
 
-    async fn cleanup(&self, older_than: Duration, statuses: &[JobStatus], limit: u32) -> Result<Deleted> {
-        let statuses = statuses.to_vec();
+    async fn cleanup(
+        &self,
+        older_than: Duration,
+        statuses: &[JobStatus],
+        collection: Option<&CollectionId>,
+        limit: u32,
+    ) -> Result<Deleted> {
+        let (statuses, collection) = (statuses.to_vec(), collection.cloned());
         let older = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
         let clock = std::sync::Arc::clone(&self.clock);
         let delete = move |tx: &mut super::journal::JobsTx<'_>| {
             let until = graphmill_core::Timestamp::from_millis(clock.now().as_millis().saturating_sub(older));
-            housekeeping::cleanup(tx, until, &statuses, limit)
+            housekeeping::cleanup(tx, until, &statuses, collection.as_ref(), limit)
         };
         let deleted = self.writer.write(CLEANUP, delete).await?;
         if deleted.jobs == 0 || deleted.bytes > 0 {

@@ -157,7 +157,7 @@ async fn deleted_jobs_give_their_room_back() {
         Connection::open(&path).unwrap().pragma_query_value(None, name, |row| row.get(0)).unwrap()
     };
     let before = pages("page_count");
-    let deleted = store.cleanup(Duration::ZERO, &[JobStatus::Completed], 100).await.unwrap();
+    let deleted = store.cleanup(Duration::ZERO, &[JobStatus::Completed], None, 100).await.unwrap();
     assert_eq!(deleted.jobs, 10);
     assert!(deleted.bytes > 2_000_000, "{} bytes of 2,000,000 in messages alone", deleted.bytes);
     assert_eq!(pages("freelist_count"), 0);

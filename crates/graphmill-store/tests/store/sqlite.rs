@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use graphmill_core::{ManualClock, Timestamp};
 use graphmill_store::conformance::Fixture;
-use graphmill_store::{JobStore, SqliteJobStore, SqliteOptions};
+use graphmill_store::{JobStore, KeyStore, SqliteJobStore, SqliteOptions};
 
 struct Sqlite {
     dir: tempfile::TempDir,
@@ -36,6 +36,10 @@ impl Sqlite {
 #[async_trait]
 impl Fixture for Sqlite {
     fn store(&self) -> Arc<dyn JobStore> {
+        self.store.clone().expect("the store is open")
+    }
+
+    fn keys(&self) -> Arc<dyn KeyStore> {
         self.store.clone().expect("the store is open")
     }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::error::no_such_document;
 use crate::params::Params;
 use crate::path::DocumentPath;
-use crate::{AppState, Result};
+use crate::{AppState, Result, Scope};
 
 #[derive(Serialize)]
 pub(crate) struct Answer {
@@ -60,11 +60,13 @@ impl From<ChunkRecord> for ChunkShape {
 
 pub(crate) async fn handle(
     State(state): State<AppState>,
+    scope: Scope,
     DocumentPath(id): DocumentPath,
     params: Params,
 ) -> Result<Json<Answer>> {
     let (limit, offset) = (params.limit(100)?, params.offset()?);
-    let document = state.graph().document(id).await?.ok_or_else(|| no_such_document(&id.to_string()))?;
+    let document = state.graph().document(id).await?.filter(|document| scope.admits(&document.collection));
+    let document = document.ok_or_else(|| no_such_document(&id.to_string()))?;
     let chunks = match u32::try_from(offset) {
         Ok(from) => state.graph().chunks(id, from, limit).await?,
         Err(_) => Vec::new(), // no document has so many

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::standing_job;
 use crate::error::no_such_document;
 use crate::path::DocumentPath;
-use crate::{AppState, Result};
+use crate::{AppState, Result, Scope};
 
 /// How long the call waits for the deletion to be carried out.
 const WAIT: Duration = Duration::from_secs(1);
@@ -31,9 +31,11 @@ pub(crate) struct Answer {
 
 pub(crate) async fn handle(
     State(state): State<AppState>,
+    scope: Scope,
     DocumentPath(id): DocumentPath,
 ) -> Result<(StatusCode, Json<Answer>)> {
-    let collection = collection_of(&state, id).await?.ok_or_else(|| no_such_document(&id.to_string()))?;
+    let collection = collection_of(&state, id).await?.filter(|collection| scope.admits(collection));
+    let collection = collection.ok_or_else(|| no_such_document(&id.to_string()))?;
     let delete = state.jobs().accept_document_delete(&collection, id).await?;
     state.services.maintenance.nudge();
     let until = Instant::now() + WAIT;

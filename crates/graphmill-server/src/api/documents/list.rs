@@ -2,12 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
-use graphmill_core::CollectionId;
 use serde::Serialize;
 
 use crate::api::shape::DocumentShape;
 use crate::params::Params;
-use crate::{AppState, Result};
+use crate::{AppState, Result, Scope};
 
 #[derive(Serialize)]
 pub(crate) struct Answer {
@@ -18,8 +17,8 @@ pub(crate) struct Answer {
     has_more: bool,
 }
 
-pub(crate) async fn handle(State(state): State<AppState>, params: Params) -> Result<Json<Answer>> {
-    let collection: Option<CollectionId> = params.parsed("collection")?;
+pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: Params) -> Result<Json<Answer>> {
+    let collection = scope.reading(params.parsed("collection")?)?;
     let (limit, offset) = (params.limit(50)?, params.offset()?);
     let (documents, total) = state.graph().documents(collection.as_ref(), offset, limit).await?;
     let has_more = offset.saturating_add(documents.len() as u64) < total;

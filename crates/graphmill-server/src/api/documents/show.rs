@@ -12,7 +12,7 @@ use super::standing_job;
 use crate::api::shape::{DocumentShape, fraction};
 use crate::error::no_such_document;
 use crate::path::DocumentPath;
-use crate::{AppState, Result};
+use crate::{AppState, Result, Scope};
 
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -47,14 +47,22 @@ impl From<&JobRecord> for JobSummary {
     }
 }
 
-pub(crate) async fn handle(State(state): State<AppState>, DocumentPath(id): DocumentPath) -> Result<Json<Answer>> {
+pub(crate) async fn handle(
+    State(state): State<AppState>,
+    scope: Scope,
+    DocumentPath(id): DocumentPath,
+) -> Result<Json<Answer>> {
     // The job first: a document that is published in between is then found.
     let job = state.jobs().latest_job_of(id).await?;
     if let Some(document) = state.graph().document(id).await? {
+        if !scope.admits(&document.collection) {
+            return Err(no_such_document(&id.to_string()));
+        }
         let answer = Answer::Published { document: Box::new(document.into()), job: job.as_ref().map(JobSummary::from) };
         return Ok(Json(answer));
     }
-    let job = standing_job(&state, id, job).await?.ok_or_else(|| no_such_document(&id.to_string()))?;
+    let job = standing_job(&state, id, job).await?.filter(|job| scope.admits(&job.collection));
+    let job = job.ok_or_else(|| no_such_document(&id.to_string()))?;
     Ok(Json(Answer::Unpublished { document_id: id, known: known(&job), status: job.status, job: (&job).into() }))
 }
 

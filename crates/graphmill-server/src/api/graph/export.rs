@@ -6,13 +6,12 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
-use graphmill_core::CollectionId;
 
 use crate::params::Params;
-use crate::{AppState, Result};
+use crate::{AppState, Result, Scope};
 
-pub(crate) async fn handle(State(state): State<AppState>, params: Params) -> Result<Response> {
-    let collection: CollectionId = params.parsed("collection")?.unwrap_or_default();
+pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: Params) -> Result<Response> {
+    let collection = scope.reading(params.parsed("collection")?)?.unwrap_or_default();
     let lines = state.graph().export(&collection).await?;
     let lines = lines.inspect(|item| {
         if let Err(error) = item {

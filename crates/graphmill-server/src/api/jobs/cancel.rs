@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::path::JobPath;
-use crate::{AppState, Error, Result};
+use crate::{AppState, Error, Result, Scope};
 
 /// How long the end of a job that is being published is waited for.
 const PUBLISHING_WAIT: Duration = Duration::from_secs(1);
@@ -23,7 +23,8 @@ pub(crate) struct Answer {
     message: &'static str,
 }
 
-pub(crate) async fn handle(State(state): State<AppState>, JobPath(job): JobPath) -> Result<Json<Answer>> {
+pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, JobPath(job): JobPath) -> Result<Json<Answer>> {
+    state.check_job(&scope, job).await?;
     // Subscribed before the cancel, so that an end right after it is heard.
     let mut changes = state.jobs().changes();
     let until = Instant::now() + PUBLISHING_WAIT;

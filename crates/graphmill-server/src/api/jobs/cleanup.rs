@@ -1,5 +1,5 @@
-//! `POST /api/jobs/cleanup` with `{"older_than_days": 7, "status": ["completed","failed"]}` (both optional, as is the body): removes records of jobs
-//! that ended at least so long ago. Documents and graph stay. 400: a field that is unknown or has a bad value, a state in which a job has not ended.
+//! `POST /api/jobs/cleanup` with `{"older_than_days": 7, "status": ["completed","failed"]}` (both optional, as is the body; `collection` too): removes
+//! records of jobs that ended at least so long ago, of all collections that the caller sees or of one. Documents and graph stay. 400: a field that is unknown or has a bad value, a state in which a job has not ended.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use graphmill_core::JobStatus;
 use serde::Serialize;
 
 use crate::body::Fields;
-use crate::{AppState, Error, Result};
+use crate::{AppState, Error, Result, Scope};
 
 /// Jobs deleted in one transaction: others get their turn between two.
 const BATCH: u32 = 500;
@@ -23,10 +23,13 @@ pub(crate) struct Answer {
     space_freed_mb: f64,
 }
 
-pub(crate) async fn handle(State(state): State<AppState>, mut fields: Fields) -> Result<Json<Answer>> {
+pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, mut fields: Fields) -> Result<Json<Answer>> {
     let days = fields.number("older_than_days", 0, 36_500)?.unwrap_or(7);
     let words = fields.texts("status")?;
-    fields.finish(&["older_than_days", "status"])?;
+    let asked = fields.text("collection")?;
+    fields.finish(&["older_than_days", "status", "collection"])?;
+    let parse = |text: String| text.parse().map_err(|e| Error::invalid(format!("the field collection: {e}")));
+    let collection = scope.reading(asked.map(parse).transpose()?)?;
     let statuses = match words {
         None => vec![JobStatus::Completed, JobStatus::Failed],
         Some(words) => statuses(&words)?,
@@ -34,7 +37,7 @@ pub(crate) async fn handle(State(state): State<AppState>, mut fields: Fields) ->
     let older_than = DAY * u32::try_from(days).unwrap_or(u32::MAX);
     let (mut jobs, mut bytes) = (0, 0);
     loop {
-        let deleted = state.jobs().cleanup(older_than, &statuses, BATCH).await?;
+        let deleted = state.jobs().cleanup(older_than, &statuses, collection.as_ref(), BATCH).await?;
         if deleted.jobs == 0 {
             break;
         }
@@ -116,7 +119,7 @@ mod tests {
             (json!({"status": "failed"}), "invalid_parameter", "a list of strings"),
             (json!({"older_than_days": -1}), "invalid_parameter", "from 0 to 36500"),
             (json!({"older_than_days": 1.5}), "invalid_parameter", "1.5"),
-            (json!({"older_than": 1}), "invalid_parameter", "older_than_days, status"),
+            (json!({"older_than": 1}), "invalid_parameter", "older_than_days, status, collection"),
             (json!([1]), "invalid_json", "a list"),
         ] {
             let (status, found, error) = server.post("/api/jobs/cleanup", body).await.error();

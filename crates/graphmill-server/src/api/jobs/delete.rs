@@ -8,7 +8,7 @@ use graphmill_store::records::DeleteOutcome;
 use serde::Serialize;
 
 use crate::path::JobPath;
-use crate::{AppState, Error, Result};
+use crate::{AppState, Error, Result, Scope};
 
 #[derive(Serialize)]
 pub(crate) struct Answer {
@@ -16,7 +16,8 @@ pub(crate) struct Answer {
     job_id: JobId,
 }
 
-pub(crate) async fn handle(State(state): State<AppState>, JobPath(job): JobPath) -> Result<Json<Answer>> {
+pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, JobPath(job): JobPath) -> Result<Json<Answer>> {
+    state.check_job(&scope, job).await?;
     match state.jobs().delete_job(job).await? {
         DeleteOutcome::Deleted(deleted) => {
             state.services.maintenance.delete_blobs(deleted.unnamed_blobs).await;

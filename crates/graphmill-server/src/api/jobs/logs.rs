@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::error::shortened;
 use crate::params::Params;
 use crate::path::JobPath;
-use crate::{AppState, Error, Result};
+use crate::{AppState, Error, Result, Scope};
 
 #[derive(Serialize)]
 pub(crate) struct Answer {
@@ -22,6 +22,7 @@ pub(crate) struct Answer {
 
 pub(crate) async fn handle(
     State(state): State<AppState>,
+    scope: Scope,
     JobPath(job): JobPath,
     params: Params,
 ) -> Result<Json<Answer>> {
@@ -31,6 +32,7 @@ pub(crate) async fn handle(
         descending: params.text("order")?.map_or(Ok(false), order)?,
         limit: params.limit(100)?,
     };
+    state.check_job(&scope, job).await?;
     let page = state.jobs().logs(job, &query).await?;
     Ok(Json(Answer { job_id: job, logs: page.logs, total: page.total }))
 }

@@ -11,7 +11,7 @@ use graphmill_store::records::{Enqueued, JobDetail, JobRecord, RetryOutcome};
 use serde::Serialize;
 
 use crate::path::JobPath;
-use crate::{AppState, Error, Result};
+use crate::{AppState, Error, Result, Scope};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Answer {
@@ -22,8 +22,12 @@ pub(crate) struct Answer {
     retry_of: Option<JobId>,
 }
 
-pub(crate) async fn handle(State(state): State<AppState>, JobPath(job): JobPath) -> Result<(StatusCode, Json<Answer>)> {
-    let detail = state.jobs().job(job).await?;
+pub(crate) async fn handle(
+    State(state): State<AppState>,
+    scope: Scope,
+    JobPath(job): JobPath,
+) -> Result<(StatusCode, Json<Answer>)> {
+    let detail = state.visible_job(&scope, job).await?;
     let published = match detail.job.document {
         Some(document) => state.graph().published_seq(document).await?,
         None => None,

@@ -5,10 +5,14 @@ use axum::extract::State;
 
 use crate::api::shape::JobDetailShape;
 use crate::path::JobPath;
-use crate::{AppState, Result};
+use crate::{AppState, Result, Scope};
 
-pub(crate) async fn handle(State(state): State<AppState>, JobPath(job): JobPath) -> Result<Json<JobDetailShape>> {
-    Ok(Json(state.jobs().job(job).await?.into()))
+pub(crate) async fn handle(
+    State(state): State<AppState>,
+    scope: Scope,
+    JobPath(job): JobPath,
+) -> Result<Json<JobDetailShape>> {
+    Ok(Json(state.visible_job(&scope, job).await?.into()))
 }
 
 #[cfg(test)]

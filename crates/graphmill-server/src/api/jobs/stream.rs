@@ -3,7 +3,7 @@
 //! A new stream first gets `stage_complete` for each finished stage and the present `progress`, then goes on live; `?since=SEQ` instead replays what came
 //! after that seq. Messages come by rising `seq`, none twice. After the last one (`completed`, `cancelled`, `deleted`, or `error` with `will_retry`
 //! false) the server closes with 1000. `?logs=true` adds `log` messages: the job's log from its first line, with `since` from the time of the
-//! newest event seen. A server that stops closes with 1001. Before the upgrade: 404 there is no such job, 400 a bad parameter or no WebSocket request.
+//! newest event seen. A server that stops closes with 1001, a key that is revoked with 1008. Before the upgrade: 404 there is no such job, 400 a bad parameter or no WebSocket request.
 
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
@@ -11,10 +11,11 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::response::Response;
 use graphmill_core::ErrorCode;
 
+use crate::caller::Caller;
 use crate::params::Params;
 use crate::path::JobPath;
 use crate::stream::{Start, run};
-use crate::{AppState, Error, Result};
+use crate::{AppState, Error, Result, Scope};
 
 /// Read buffer of a stream, in bytes: clients have nothing to say.
 const READ_BUFFER: usize = 1024;
@@ -24,12 +25,14 @@ const MOST_RECEIVED: usize = 4096;
 
 pub(crate) async fn handle(
     State(state): State<AppState>,
+    scope: Scope,
+    caller: Caller,
     JobPath(job): JobPath,
     params: Params,
     upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response> {
     let start = Start { since: params.number("since", 0..=u64::MAX)?, logs: params.flag("logs")? };
-    state.jobs().job(job).await?;
+    state.visible_job(&scope, job).await?;
     let upgrade = upgrade.map_err(|e| {
         Error::new(ErrorCode::InvalidParameter, format!("this path takes a WebSocket request: {e}"))
             .hint("open ws://…/stream with a WebSocket client; GET /api/jobs/{job_id} answers plain requests")
@@ -47,7 +50,7 @@ pub(crate) async fn handle(
         .max_message_size(MOST_RECEIVED)
         .max_frame_size(MOST_RECEIVED);
     Ok(upgrade.on_upgrade(move |socket| async move {
-        run(socket, subscription, state.services.jobs.clone(), start, config, state.stopping.clone()).await;
+        run(socket, subscription, state.services.jobs.clone(), start, config, state.stopping.clone(), caller).await;
         drop(open);
     }))
 }

@@ -17,7 +17,7 @@ const SINGLE: &[&str] = &["collection", "extract_entities", "chunk_size", "chunk
 /// The fields as far as they have come.
 #[derive(Debug)]
 pub(super) struct Form {
-    pub(super) collection: CollectionId,
+    pub(super) collection: Option<CollectionId>,
     pub(super) sources: Vec<String>,
     pub(super) options: IngestionOptions,
     pub(super) priority: i32,
@@ -27,7 +27,7 @@ pub(super) struct Form {
 impl Form {
     pub(super) fn new() -> Self {
         Self {
-            collection: CollectionId::default(),
+            collection: None,
             sources: Vec::new(),
             options: IngestionOptions::default(),
             priority: 0,
@@ -60,7 +60,7 @@ impl Form {
         self.seen.push(name);
         match name {
             "collection" => {
-                self.collection = value.parse().map_err(|e| Error::invalid(format!("the field collection: {e}")))?
+                self.collection = Some(value.parse().map_err(|e| Error::invalid(format!("the field collection: {e}")))?)
             }
             "extract_entities" => self.options.extract_entities = flag(name, value)?,
             "force" => self.options.force = flag(name, value)?,

@@ -1,7 +1,7 @@
 //! Reading an upload: every file goes to the blobs as it comes; of its bytes, the first 64 KB decide early whether it is taken at all.
 
 use bytes::{Bytes, BytesMut};
-use graphmill_core::{DocumentId, ErrorCode};
+use graphmill_core::{CollectionId, DocumentId, ErrorCode};
 use graphmill_documents::{Error as DocumentError, Format, HEAD_BYTES, detect, is_blank};
 use graphmill_jobs::ingestion::Upload;
 use graphmill_jobs::maintenance::Maintenance;
@@ -11,7 +11,7 @@ use super::form::{Form, MOST_BYTES};
 use super::name;
 use crate::error::shortened;
 use crate::multipart::{Disposition, Multipart};
-use crate::{AppState, Error, Result};
+use crate::{AppState, Error, Result, Scope};
 
 /// Files that are whole and safe on disk, and not yet named by a job. Dropped before that, their blobs go.
 pub(super) struct Uploads {
@@ -57,7 +57,7 @@ struct File {
 }
 
 /// Reads the whole body.
-pub(super) async fn receive(state: &AppState, multipart: &mut Multipart) -> Result<Uploads> {
+pub(super) async fn receive(state: &AppState, scope: &Scope, multipart: &mut Multipart) -> Result<Uploads> {
     let mut form = Form::new();
     let mut files = Vec::new();
     let mut blobs = UnnamedBlobs { keys: Vec::new(), maintenance: state.services.maintenance.clone() };
@@ -76,10 +76,13 @@ pub(super) async fn receive(state: &AppState, multipart: &mut Multipart) -> Resu
         } else {
             let value = receive_field(multipart, &part.name).await?;
             form.set(&part.name, &value)?;
+            // A collection that the caller may not write to is refused before its files come, when it is named first.
+            scope.writing(form.collection.clone())?;
         }
     }
     form.check(files.len())?;
-    Ok(Uploads { list: uploads(form, files)?, blobs })
+    let collection = scope.writing(form.collection.clone())?;
+    Ok(Uploads { list: uploads(form, &collection, files)?, blobs })
 }
 
 async fn receive_field(multipart: &mut Multipart, field: &str) -> Result<String> {
@@ -134,7 +137,7 @@ async fn receive_file(state: &AppState, multipart: &mut Multipart, part: Disposi
 }
 
 /// What the files are, now that all fields are known.
-fn uploads(form: Form, files: Vec<File>) -> Result<Vec<Upload>> {
+fn uploads(form: Form, collection: &CollectionId, files: Vec<File>) -> Result<Vec<Upload>> {
     let mut list: Vec<Upload> = Vec::with_capacity(files.len());
     let mut seen = std::collections::HashSet::new();
     let mut sources = form.sources.into_iter();
@@ -143,12 +146,12 @@ fn uploads(form: Form, files: Vec<File>) -> Result<Vec<Upload>> {
         let given = file.given_name.filter(|name| !name.is_empty());
         let filename = name::display_name(given.as_deref().or(source.as_deref()).unwrap_or_default())?;
         let source = source.unwrap_or_else(|| filename.clone());
-        if !seen.insert(DocumentId::new(&form.collection, &source)) {
+        if !seen.insert(DocumentId::new(collection, &source)) {
             return Err(Error::invalid(format!("two files of this request are the document {:?}", shortened(&source)))
                 .hint("give each file a source, for example its relative path"));
         }
         list.push(Upload {
-            collection: form.collection.clone(),
+            collection: collection.clone(),
             source,
             filename,
             mime_type: file.format.mime_type().to_owned(),
