@@ -25,7 +25,8 @@ pub(super) async fn new_job(
     let asked = scope.reading(collection)?;
     let upload = stored(state, &params).await?;
     if asked.is_some_and(|asked| asked != upload.collection) {
-        return Err(no_such_document(params.get("document_id").and_then(Value::as_str).unwrap_or_default()));
+        // Said as of one that does not exist at all.
+        return Err(never_published(params.get("document_id").and_then(Value::as_str).unwrap_or_default()));
     }
     let options = options(params, upload.options)?;
     Ok(reingestion(upload, options, 0))
@@ -49,10 +50,7 @@ async fn stored(state: &AppState, params: &Map<String, Value>) -> Result<Upload>
     if let Some(document) = state.graph().document(id).await? {
         return Ok(upload_of_document(&document));
     }
-    let none = || {
-        no_such_document(text)
-            .hint("only documents that were published are ingested again; retry the job of another one")
-    };
+    let none = || never_published(text);
     // A deleted document has a tombstone; one that the graph has lost has nothing.
     if state.graph().published_seq(id).await?.is_some() {
         return Err(none());
@@ -60,6 +58,10 @@ async fn stored(state: &AppState, params: &Map<String, Value>) -> Result<Upload>
     let latest =
         state.jobs().latest_job_of(id).await?.filter(|job| job.status == JobStatus::Completed).ok_or_else(none)?;
     upload_of(&state.jobs().job(latest.id).await?).ok_or_else(none)
+}
+
+fn never_published(shown: &str) -> Error {
+    no_such_document(shown).hint("only documents that were published are ingested again; retry the job of another one")
 }
 
 fn options(params: Map<String, Value>, default: IngestionOptions) -> Result<IngestionOptions> {
