@@ -82,6 +82,12 @@ codes! {
     CannotRetry = "cannot_retry",
     /// A later upload, delete, retry or re-ingestion of the document stands in the way.
     Overtaken = "overtaken",
+    /// The collection would hold more than its quota allows.
+    QuotaExceeded = "quota_exceeded",
+    /// The collection is being deleted.
+    CollectionDeleting = "collection_deleting",
+    /// There is a collection of this name with other settings.
+    CollectionExists = "collection_exists",
     /// The server is starting or stopping.
     Unavailable = "unavailable",
     /// The client took too long.

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod collection;
+pub mod collection_settings;
 pub mod content_cache;
 pub mod entity_name;
 pub mod entity_type;
@@ -13,6 +14,7 @@ pub mod job;
 pub mod time;
 
 pub use collection::CollectionId;
+pub use collection_settings::{CollectionSettings, OFFLINE, Quota};
 pub use content_cache::{CacheError, CacheKey, ContentCache};
 pub use entity_name::EntityName;
 pub use entity_type::{ENTITY_TYPES, entity_type_rank};

@@ -2,6 +2,7 @@
 //! one test of each. They panic where a promise is broken.
 
 pub mod binding;
+pub mod collections;
 pub mod fixtures;
 pub mod histories;
 pub mod layers;
@@ -49,6 +50,10 @@ macro_rules! graph_conformance {
                 a_touch_of_something_else_differs, a_removal_leaves_a_tombstone, a_late_publish_is_overtaken_by_a_removal,
                 same_name_in_two_folders_is_two_documents, a_shared_entity_outlives_one_document,
                 names_are_just_data, collections_do_not_meet
+            },
+            collections::{
+                a_removed_collection_leaves_nothing, a_collection_under_removal_is_not_there,
+                a_removal_is_carried_out_in_steps, publications_end_as_overtaken_by_a_removal
             },
             sweeping::{
                 what_is_placed_is_never_swept, other_documents_are_not_swept, tombstones_are_forgotten_when_old,

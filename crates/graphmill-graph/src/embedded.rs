@@ -1,6 +1,7 @@
 //! The embedded backend: one SQLite file, one thread that writes, a pool of readers. Nothing but a folder is needed.
 
 mod check;
+mod collection_removal;
 mod collections;
 mod documents;
 mod entity_rows;

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use graphmill_core::CollectionId;
+
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -36,6 +38,9 @@ pub enum Error {
         /// Number of the present run.
         current: u64,
     },
+    /// The collection is being removed and takes nothing more. Nothing was changed.
+    #[error("the collection {0} is being deleted")]
+    CollectionRemoved(CollectionId),
     /// A value that this store cannot take; says which.
     #[error("{0}")]
     Invalid(String),
@@ -52,7 +57,11 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::Full(_) | Self::Backend(_) => true,
-            Self::WrongJobStore { .. } | Self::StaleRun { .. } | Self::Invalid(_) | Self::Unusable(_) => false,
+            Self::WrongJobStore { .. }
+            | Self::StaleRun { .. }
+            | Self::CollectionRemoved(_)
+            | Self::Invalid(_)
+            | Self::Unusable(_) => false,
         }
     }
 }

@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 
 use crate::Result;
 use crate::records::{
-    ChunkRecord, CommunityRow, Discrepancy, DocumentRecord, GraphStats, Layer, LayerRun, LayerState, Neighbourhood,
-    ProjectionRow, Publication, PublishOutcome, PublishedSeq, RemoveOutcome, SearchFilter, SearchHit, SimilarityRow,
-    Space, SpaceId, StagedChunk, Touch, TouchOutcome,
+    ChunkRecord, CollectionRemoval, CommunityRow, Discrepancy, DocumentRecord, GraphStats, Layer, LayerRun, LayerState,
+    Neighbourhood, ProjectionRow, Publication, PublishOutcome, PublishedSeq, RemoveOutcome, SearchFilter, SearchHit,
+    SimilarityRow, Space, SpaceId, StagedChunk, Touch, TouchOutcome,
 };
 
 /// The graph: facts, folds and layers of DESIGN.md. Every method is atomic but `stage`, whose batches are each. Publishing, removal,
@@ -27,6 +27,27 @@ pub trait GraphStore: Send + Sync + 'static {
 
     /// Makes the collection if it is new. Idempotent.
     async fn ensure_collection(&self, collection: &CollectionId) -> Result<()>;
+
+    /// Names of all collections that are not being removed.
+    async fn collections(&self) -> Result<Vec<CollectionId>>;
+
+    /// Begins the removal of a collection: from here readers see nothing of it, publications end as overtaken by `seq`, and all other writes are
+    /// refused ([`crate::Error::CollectionRemoved`]). Durable, idempotent; one that does not exist is not made.
+    async fn begin_collection_removal(&self, collection: &CollectionId, seq: Seq) -> Result<()>;
+
+    /// How far a removal is; `None` when none is under way.
+    async fn collection_removal(&self, collection: &CollectionId) -> Result<Option<CollectionRemoval>>;
+
+    /// Blobs that documents of a collection under removal name, with a cursor for the next page (begin with 0); `None` after the last.
+    async fn blobs_under_removal(
+        &self,
+        collection: &CollectionId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Option<(u64, Vec<String>)>>;
+
+    /// Removes some rows of a collection under removal, in one short transaction; answers whether nothing of it is left.
+    async fn sweep_collection(&self, collection: &CollectionId) -> Result<bool>;
 
     // --- embedding spaces ------------------------------------------------------------------------------------------------------
 

@@ -202,6 +202,15 @@ pub enum RemoveOutcome {
     },
 }
 
+/// How far the removal of a collection is, in documents, chunks and entities.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CollectionRemoval {
+    /// What it had when the removal began.
+    pub total: u64,
+    /// What is left of it.
+    pub left: u64,
+}
+
 /// The ticket that stands for a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublishedSeq {

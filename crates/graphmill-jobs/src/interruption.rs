@@ -54,6 +54,9 @@ pub(crate) fn of_graph(error: graphmill_graph::Error) -> Interruption {
         },
         E::Full(message) => Interruption::storage_full(message),
         E::StaleRun { .. } => Interruption::Stopped,
+        E::CollectionRemoved(_) => {
+            Interruption::Overtaken { message: "Overtaken by the deletion of the collection".to_owned() }
+        }
         E::Backend(_) => Interruption::retry(ErrorCode::StorageFailed, error.to_string()),
         E::WrongJobStore { .. } | E::Invalid(_) | E::Unusable(_) => {
             Interruption::fail(ErrorCode::StorageFailed, error.to_string(), None)

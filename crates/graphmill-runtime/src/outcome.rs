@@ -78,6 +78,11 @@ impl From<graphmill_store::Error> for Interruption {
             E::Fenced(_) | E::NotFound(_) | E::Forbidden(_) => Self::Stopped,
             E::Full(message) => Self::storage_full(message),
             E::Backend(_) | E::Blob { .. } => Self::retry(ErrorCode::StorageFailed, error.to_string()),
+            E::CollectionDeleting(_) => {
+                Self::Overtaken { message: "Overtaken by the deletion of the collection".to_owned() }
+            }
+            E::QuotaExceeded { .. } => Self::fail(ErrorCode::QuotaExceeded, error.to_string(), None),
+            E::NoCollection(_) => Self::fail(ErrorCode::NotFound, error.to_string(), None),
             E::Invalid(_) | E::Unusable(_) => Self::fail(ErrorCode::StorageFailed, error.to_string(), None),
         }
     }

@@ -63,7 +63,11 @@ impl Error {
         use graphmill_store::Error as S;
         match self {
             Self::Refused { code, .. } => *code,
-            Self::Jobs(S::NotFound(_)) => ErrorCode::NotFound,
+            Self::Jobs(S::NotFound(_) | S::NoCollection(_)) => ErrorCode::NotFound,
+            Self::Jobs(S::QuotaExceeded { .. }) => ErrorCode::QuotaExceeded,
+            Self::Jobs(S::CollectionDeleting(_)) | Self::Graph(G::CollectionRemoved(_)) => {
+                ErrorCode::CollectionDeleting
+            }
             Self::Jobs(S::Invalid(_)) | Self::Graph(G::Invalid(_)) => ErrorCode::InvalidParameter,
             Self::Jobs(S::Full(_)) | Self::Graph(G::Full(_)) => ErrorCode::StorageFull,
             Self::Graph(G::Unavailable { .. }) => ErrorCode::GraphUnavailable,
@@ -80,6 +84,9 @@ impl Error {
         match self {
             Self::Refused { hint, .. } => hint.clone(),
             Self::Jobs(graphmill_store::Error::NotFound(_)) => Some("GET /api/jobs lists the jobs".to_owned()),
+            Self::Jobs(graphmill_store::Error::NoCollection(_)) => Some(COLLECTIONS_HINT.to_owned()),
+            Self::Jobs(graphmill_store::Error::QuotaExceeded { .. }) => Some(QUOTA_HINT.to_owned()),
+            Self::Jobs(graphmill_store::Error::CollectionDeleting(_)) => Some(DELETING_HINT.to_owned()),
             _ if self.code() == ErrorCode::StorageFull => Some(FULL_HINT.to_owned()),
             _ => None,
         }
@@ -88,6 +95,14 @@ impl Error {
 
 /// What to do when the disk is full.
 pub(crate) const FULL_HINT: &str = "free space on the disk of the data folder; waiting jobs go on by themselves";
+
+/// Where the collections are.
+pub(crate) const COLLECTIONS_HINT: &str = "GET /api/collections lists the collections";
+/// What to do when a collection is full.
+pub(crate) const QUOTA_HINT: &str = "delete documents, or raise the quota with PATCH /api/collections/{name}";
+/// What to do while a collection is being deleted.
+pub(crate) const DELETING_HINT: &str =
+    "GET /api/collections/{name} shows how far it is; when it is gone the name can be used again";
 
 /// No job has this id; `shown` is what the client wrote.
 pub(crate) fn no_such_job(shown: &str) -> Error {
@@ -132,7 +147,9 @@ pub fn status_of(code: ErrorCode) -> StatusCode {
         C::NotFound => StatusCode::NOT_FOUND,
         C::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         C::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-        C::Overtaken | C::KeyExists => StatusCode::CONFLICT,
+        C::Overtaken | C::KeyExists | C::QuotaExceeded | C::CollectionDeleting | C::CollectionExists => {
+            StatusCode::CONFLICT
+        }
         C::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         C::WrongContentType | C::UnsupportedFormat => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         C::Encrypted | C::Damaged | C::TooManyChunks => StatusCode::UNPROCESSABLE_ENTITY,

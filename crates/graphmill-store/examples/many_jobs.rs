@@ -93,6 +93,7 @@ fn new_job(number: u32) -> Outcome<NewJob> {
             document,
             source,
             kind: TicketKind::Upload,
+            bytes: 1,
         }),
         exclusive_key: None,
         dedupe_key: None,

@@ -1,4 +1,4 @@
-use graphmill_core::{JobId, job::Forbidden};
+use graphmill_core::{CollectionId, JobId, job::Forbidden};
 
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -9,6 +9,26 @@ pub enum Error {
     /// No such job.
     #[error("there is no job {0}")]
     NotFound(JobId),
+    /// No such collection.
+    #[error("there is no collection {0}")]
+    NoCollection(CollectionId),
+    /// The collection is being deleted and takes nothing new. Nothing was changed.
+    #[error("the collection {0} is being deleted")]
+    CollectionDeleting(CollectionId),
+    /// The collection would hold more than its quota. Nothing was changed.
+    #[error("the collection {collection} would hold {wanted} {what}; its quota is {quota}, and it holds {used}")]
+    QuotaExceeded {
+        /// The collection.
+        collection: CollectionId,
+        /// `documents` or `bytes`.
+        what: &'static str,
+        /// What it would hold.
+        wanted: u64,
+        /// What it may hold.
+        quota: u64,
+        /// What it holds, accepted uploads included.
+        used: u64,
+    },
     /// The write carried an epoch that is no longer the job's: another claim, a cancel or a retry came between. Nothing was changed.
     #[error("job {0} has gone on without this worker")]
     Fenced(JobId),
@@ -42,7 +62,14 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Full(_) | Self::Backend(_) | Self::Blob { .. } => true,
-            Self::NotFound(_) | Self::Fenced(_) | Self::Forbidden(_) | Self::Invalid(_) | Self::Unusable(_) => false,
+            Self::NotFound(_)
+            | Self::NoCollection(_)
+            | Self::CollectionDeleting(_)
+            | Self::QuotaExceeded { .. }
+            | Self::Fenced(_)
+            | Self::Forbidden(_)
+            | Self::Invalid(_)
+            | Self::Unusable(_) => false,
         }
     }
 }

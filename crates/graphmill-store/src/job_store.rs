@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use tokio::sync::broadcast;
 
 use crate::Result;
+use crate::collection_store::CollectionStore;
 use crate::records::{
     BlobRole, CancelOutcome, ClaimedJob, DeleteOutcome, Deleted, DocumentDelete, Ended, Enqueued, JobChange, JobDetail,
     JobPage, JobRecord, LogPage, Lost, RetryOutcome,
@@ -23,7 +24,7 @@ use crate::requests::{
 /// Methods that take a [`Fence`] change nothing and answer [`crate::Error::Fenced`] when the job's epoch is higher, the job is not
 /// running or its row is gone.
 #[async_trait]
-pub trait JobStore: Send + Sync + 'static {
+pub trait JobStore: CollectionStore {
     /// Random id of this store, made once; a graph store is bound to it.
     fn id(&self) -> [u8; 16];
 

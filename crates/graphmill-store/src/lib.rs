@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 pub mod blobs;
 pub mod cache;
+pub mod collection_store;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
@@ -14,6 +15,7 @@ pub mod sqlite;
 
 pub use blobs::{BlobWriter, Blobs, WrittenBlob};
 pub use cache::SqliteContentCache;
+pub use collection_store::{CollectionStore, CollectionUse};
 pub use error::{Error, Result};
 pub use folder::{DataFolder, RunningServer, find_running};
 pub use job_store::JobStore;

@@ -57,6 +57,8 @@ pub struct DocumentTicket {
     pub source: String,
     /// Why a ticket is taken.
     pub kind: TicketKind,
+    /// Bytes of the original: what the quota of the collection counts.
+    pub bytes: u64,
 }
 
 /// Why a document takes a ticket.

@@ -3,12 +3,13 @@
 use graphmill_core::{CollectionId, DocumentId, EntityName, Seq};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::collection_removal::refuse_removing;
 use super::fulltext;
 use crate::{Error, Result};
 
-/// Key of a collection, if there is one of that name.
+/// Key of a collection, if there is one of that name that is not being removed.
 pub(super) fn collection_key(conn: &Connection, collection: &CollectionId) -> Result<Option<i64>> {
-    let mut found = conn.prepare_cached("SELECT key FROM collection WHERE name = ?1")?;
+    let mut found = conn.prepare_cached("SELECT key FROM collection WHERE name = ?1 AND removing IS NULL")?;
     Ok(found.query_row([collection.as_str()], |row| row.get(0)).optional()?)
 }
 
@@ -17,11 +18,19 @@ pub(super) fn ensure_collection(conn: &Connection, collection: &CollectionId) ->
     if let Some(key) = collection_key(conn, collection)? {
         return Ok(key);
     }
+    refuse_removing(conn, collection)?;
     conn.prepare_cached("INSERT INTO collection (name, normaliser) VALUES (?1, ?2)")?
         .execute(params![collection.as_str(), EntityName::NORMALISER_VERSION])?;
     let key = conn.last_insert_rowid();
     fulltext::create_index(conn, key)?;
     Ok(key)
+}
+
+/// Names of all collections that are not being removed.
+pub(super) fn names(conn: &Connection) -> Result<Vec<CollectionId>> {
+    let mut statement = conn.prepare_cached("SELECT name FROM collection WHERE removing IS NULL ORDER BY name")?;
+    let names = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
 /// Raises the collection's publish number and returns it.
@@ -157,5 +166,6 @@ fn hex(bytes: &[u8]) -> String {
 pub(super) fn highest_seq(conn: &Connection) -> Result<Seq> {
     let sql = "SELECT seq FROM document WHERE seq IS NOT NULL ORDER BY seq DESC LIMIT 1";
     let found: Option<i64> = conn.query_row(sql, [], |row| row.get(0)).optional()?;
-    Ok(Seq(found.unwrap_or(0).cast_unsigned()))
+    let removing: Option<i64> = conn.query_row("SELECT max(removing) FROM collection", [], |row| row.get(0))?;
+    Ok(Seq(found.max(removing).unwrap_or(0).cast_unsigned()))
 }

@@ -19,7 +19,7 @@ const COLUMNS: &str = "d.id, c.name, d.seq, d.source, d.filename, d.content_hash
 pub(super) fn document(conn: &Connection, document: DocumentId) -> Result<Option<DocumentRecord>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM document d JOIN collection c ON c.key = d.collection \
-         WHERE d.id = ?1 AND d.deleted = 0 AND d.seq IS NOT NULL"
+         WHERE d.id = ?1 AND d.deleted = 0 AND d.seq IS NOT NULL AND c.removing IS NULL"
     );
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([document.as_bytes()])?;
@@ -60,9 +60,10 @@ fn record(row: &Row<'_>) -> Result<DocumentRecord> {
 
 /// The ticket that stands for a document.
 pub(super) fn published_seq(conn: &Connection, document: DocumentId) -> Result<Option<PublishedSeq>> {
-    let sql = "SELECT seq, deleted FROM document WHERE id = ?1 AND seq IS NOT NULL";
+    let sql = "SELECT coalesce(c.removing, d.seq), d.deleted > 0 OR c.removing IS NOT NULL FROM document d \
+               CROSS JOIN collection c ON c.key = d.collection WHERE d.id = ?1 AND d.seq IS NOT NULL";
     let found = conn.prepare_cached(sql)?.query_row([document.as_bytes()], |row| {
-        Ok(PublishedSeq { seq: Seq(row.get::<_, i64>(0)?.cast_unsigned()), deleted: row.get::<_, i64>(1)? > 0 })
+        Ok(PublishedSeq { seq: Seq(row.get::<_, i64>(0)?.cast_unsigned()), deleted: row.get(1)? })
     });
     Ok(found.optional()?)
 }
@@ -84,7 +85,7 @@ pub(super) fn documents(
     let only = if key.is_some() { "AND d.collection = ?3" } else { "AND ?3 IS NULL" };
     let sql = format!(
         "SELECT {COLUMNS} FROM document d CROSS JOIN collection c ON c.key = d.collection \
-         WHERE d.updated_at IS NOT NULL {only} ORDER BY d.updated_at DESC, d.id LIMIT ?1 OFFSET ?2"
+         WHERE d.updated_at IS NOT NULL AND c.removing IS NULL {only} ORDER BY d.updated_at DESC, d.id LIMIT ?1 OFFSET ?2"
     );
     let offset = i64::try_from(offset).unwrap_or(i64::MAX);
     let mut statement = conn.prepare_cached(&sql)?;
@@ -94,7 +95,9 @@ pub(super) fn documents(
         page.push(record(row)?);
     }
     let total: i64 = conn
-        .prepare_cached("SELECT coalesce(sum(documents), 0) FROM collection WHERE ?1 IS NULL OR key = ?1")?
+        .prepare_cached(
+            "SELECT coalesce(sum(documents), 0) FROM collection WHERE removing IS NULL AND (?1 IS NULL OR key = ?1)",
+        )?
         .query_row([key], |row| row.get(0))?;
     Ok((page, total.cast_unsigned()))
 }
@@ -102,8 +105,8 @@ pub(super) fn documents(
 /// Placed chunks of a document, in order.
 pub(super) fn chunks(conn: &Connection, document: DocumentId, from: u32, limit: u32) -> Result<Vec<ChunkRecord>> {
     let sql = "SELECT p.chunk_index, p.start_char, p.end_char, p.page_start, p.page_end, p.heading_path, c.id, c.text, \
-               c.token_count, c.flags FROM document d CROSS JOIN placement p ON p.document = d.key \
-               CROSS JOIN chunk c ON c.key = p.chunk WHERE d.id = ?1 AND p.chunk_index >= ?2 \
+               c.token_count, c.flags FROM document d CROSS JOIN collection o ON o.key = d.collection AND o.removing IS NULL \
+               CROSS JOIN placement p ON p.document = d.key CROSS JOIN chunk c ON c.key = p.chunk WHERE d.id = ?1 AND p.chunk_index >= ?2 \
                ORDER BY p.chunk_index LIMIT ?3";
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query(params![document.as_bytes(), from, limit])?;

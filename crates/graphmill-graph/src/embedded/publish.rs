@@ -3,6 +3,7 @@
 use graphmill_core::{Seq, Timestamp};
 use rusqlite::{Connection, params};
 
+use super::collection_removal::removing;
 use super::collections::{
     CounterChange, DocumentRow, document_row, ensure_document, in_collection, raise_publish_number,
 };
@@ -46,6 +47,9 @@ pub(super) fn counts(row: &DocumentRow) -> PublishedCounts {
 /// Publishes a document.
 pub(super) fn publish(conn: &Connection, publication: &Publication, now: Timestamp) -> Result<PublishOutcome> {
     graphmill_core::fault_point!("publish.begin");
+    if let Some(by) = removing(conn, &publication.collection)? {
+        return Ok(PublishOutcome::Overtaken { by, deleted: true });
+    }
     // A document of which nothing is there gets no row for asking.
     if !publication.placements.is_empty() && document_row(conn, publication.document)?.is_none() {
         return Ok(PublishOutcome::Incomplete(publication.placements.iter().map(|placed| placed.chunk).collect()));
@@ -139,6 +143,9 @@ fn write_document(
 
 /// Moves the ticket of an unchanged document.
 pub(super) fn touch(conn: &Connection, touch: &Touch, now: Timestamp) -> Result<TouchOutcome> {
+    if let Some(by) = removing(conn, &touch.collection)? {
+        return Ok(TouchOutcome::Overtaken { by, deleted: true });
+    }
     let (Some(row), Some(collection)) =
         (document_row(conn, touch.document)?, collections::collection_key(conn, &touch.collection)?)
     else {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use graphmill_core::{CollectionId, DocumentId, Seq, Timestamp};
 use rusqlite::{Connection, params};
 
+use super::collection_removal::removing;
 use super::collections::{CounterChange, document_row, ensure_document, raise_publish_number};
 use super::ids::document_id;
 use super::publish::{Ticket, compare, fold};
@@ -28,6 +29,9 @@ pub(super) fn remove(
     seq: Seq,
     now: Timestamp,
 ) -> Result<RemoveOutcome> {
+    if removing(conn, collection)?.is_some() {
+        return Ok(RemoveOutcome::Removed { existed: false }); // it goes with its collection
+    }
     let row = ensure_document(conn, collection, document)?;
     match compare(&row, seq) {
         Ticket::Overtaken { by, .. } if by > seq => return Ok(RemoveOutcome::Overtaken { by }),
@@ -62,6 +66,10 @@ pub(super) fn remove(
 /// Removes some unplaced chunks of a document; answers how many, fewer than a batch when none is left.
 pub(super) fn sweep_batch(conn: &Connection, document: DocumentId) -> Result<(u64, bool)> {
     let Some(row) = document_row(conn, document)? else { return Ok((0, true)) };
+    let mut is_removing = conn.prepare_cached("SELECT 1 FROM collection WHERE key = ?1 AND removing IS NOT NULL")?;
+    if is_removing.exists([row.collection])? {
+        return Ok((0, true)); // they go with their collection
+    }
     let chunks: Vec<i64> = conn
         .prepare_cached("SELECT chunk FROM unplaced WHERE document = ?1 ORDER BY chunk LIMIT ?2")?
         .query_map(params![row.key, SWEEP_CHUNKS as i64], |r| r.get(0))?
@@ -87,7 +95,7 @@ pub(super) fn sweep_batch(conn: &Connection, document: DocumentId) -> Result<(u6
 }
 
 /// Makes the file smaller after much was removed; a few free pages are kept for what comes next.
-fn give_back_pages(conn: &Connection) -> Result<()> {
+pub(super) fn give_back_pages(conn: &Connection) -> Result<()> {
     let count = |pragma: &str| conn.query_row(pragma, [], |row| row.get::<_, i64>(0));
     let (free, pages) = (count("PRAGMA freelist_count")?, count("PRAGMA page_count")?);
     if free > FREE_PAGES && free > pages / 4 {

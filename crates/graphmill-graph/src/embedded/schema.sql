@@ -19,7 +19,10 @@ CREATE TABLE collection (
     relations             INTEGER NOT NULL DEFAULT 0,
     unplaced_chunks       INTEGER NOT NULL DEFAULT 0,
     quarantined_chunks    INTEGER NOT NULL DEFAULT 0,  -- placed; facts or embedding set aside
-    quarantined_embedding INTEGER NOT NULL DEFAULT 0   -- placed; embedding set aside
+    quarantined_embedding INTEGER NOT NULL DEFAULT 0,  -- placed; embedding set aside
+    removing              INTEGER,                     -- ticket of the removal: readers see nothing, writers are refused
+    removing_total        INTEGER,                     -- documents, chunks and entities that it had
+    removing_left         INTEGER
 ) STRICT;
 
 CREATE TABLE space (
@@ -62,6 +65,7 @@ CREATE TABLE document (
     created_at         INTEGER,
     updated_at         INTEGER
 ) STRICT;
+CREATE INDEX document_of_collection ON document (collection);
 CREATE INDEX document_listed ON document (collection, updated_at DESC, id) WHERE updated_at IS NOT NULL;
 CREATE INDEX document_listed_all ON document (updated_at DESC, id) WHERE updated_at IS NOT NULL;
 CREATE INDEX document_seq ON document (seq) WHERE seq IS NOT NULL;

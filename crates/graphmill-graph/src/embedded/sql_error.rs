@@ -62,6 +62,7 @@ impl Error {
             Self::Full(message) => Self::Full(message.clone()),
             Self::WrongJobStore { found, ours } => Self::WrongJobStore { found: found.clone(), ours: ours.clone() },
             Self::StaleRun { run, current } => Self::StaleRun { run: *run, current: *current },
+            Self::CollectionRemoved(collection) => Self::CollectionRemoved(collection.clone()),
             Self::Invalid(message) => Self::Invalid(message.clone()),
             Self::Unusable(message) => Self::Unusable(message.clone()),
             Self::Backend(message) => Self::Backend(message.clone()),

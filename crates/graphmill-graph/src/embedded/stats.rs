@@ -48,7 +48,7 @@ pub(super) fn stats(
     let sql = "SELECT c.key, c.publish_number, c.documents, c.chunks, c.entities, c.relations, c.unplaced_chunks, \
                c.quarantined_chunks, c.chunks - c.quarantined_embedding - coalesce(s.live_vectors, 0) \
                FROM collection c LEFT JOIN space s ON s.collection = c.key AND s.state = 1 \
-               WHERE ?1 IS NULL OR c.name = ?1";
+               WHERE c.removing IS NULL AND (?1 IS NULL OR c.name = ?1)";
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query([collection.map(CollectionId::as_str)])?;
     let mut stats = GraphStats::default();

@@ -14,13 +14,13 @@ use super::collections::collection_key;
 use super::readers::in_snapshot;
 use super::writer::{CommitPoints, Safety};
 use super::{
-    EmbeddedGraph, check, collections, documents, export, fulltext, layers, publish, remove, search, staging, stats,
-    vectors,
+    EmbeddedGraph, check, collection_removal, collections, documents, export, fulltext, layers, publish, remove,
+    search, staging, stats, vectors,
 };
 use crate::records::{
-    ChunkRecord, CommunityRow, Discrepancy, DocumentRecord, GraphStats, Layer, LayerRun, LayerState, Neighbourhood,
-    ProjectionRow, Publication, PublishOutcome, PublishedSeq, RemoveOutcome, SearchFilter, SearchHit, SimilarityRow,
-    Space, SpaceId, StagedChunk, Touch, TouchOutcome,
+    ChunkRecord, CollectionRemoval, CommunityRow, Discrepancy, DocumentRecord, GraphStats, Layer, LayerRun, LayerState,
+    Neighbourhood, ProjectionRow, Publication, PublishOutcome, PublishedSeq, RemoveOutcome, SearchFilter, SearchHit,
+    SimilarityRow, Space, SpaceId, StagedChunk, Touch, TouchOutcome,
 };
 use crate::{Error, GraphStore, Result};
 
@@ -30,6 +30,8 @@ const PAGES_AHEAD: usize = 2;
 const PUBLISH: CommitPoints = Some(("publish.before_commit", "publish.after_commit"));
 const STAGE: CommitPoints = Some(("stage.before_commit", "stage.after_commit"));
 const REMOVE: CommitPoints = Some(("remove.before_commit", "remove.after_commit"));
+const REMOVAL: CommitPoints = Some(("collection_removal.before_commit", "collection_removal.after_commit"));
+const COLLECTION_SWEEP: CommitPoints = Some(("collection_sweep.before_commit", "collection_sweep.after_commit"));
 const SWEEP: CommitPoints = Some(("sweep.before_commit", "sweep.after_commit"));
 
 #[async_trait]
@@ -46,6 +48,37 @@ impl GraphStore for EmbeddedGraph {
         let collection = collection.clone();
         self.writer
             .write(Safety::Disk, None, move |conn| collections::ensure_collection(conn, &collection).map(drop))
+            .await
+    }
+
+    async fn collections(&self) -> Result<Vec<CollectionId>> {
+        self.readers.read(collections::names).await
+    }
+
+    async fn begin_collection_removal(&self, collection: &CollectionId, seq: Seq) -> Result<()> {
+        let collection = collection.clone();
+        self.writer.write(Safety::Disk, REMOVAL, move |conn| collection_removal::begin(conn, &collection, seq)).await
+    }
+
+    async fn collection_removal(&self, collection: &CollectionId) -> Result<Option<CollectionRemoval>> {
+        let collection = collection.clone();
+        self.readers.read(move |conn| collection_removal::progress(conn, &collection)).await
+    }
+
+    async fn blobs_under_removal(
+        &self,
+        collection: &CollectionId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Option<(u64, Vec<String>)>> {
+        let collection = collection.clone();
+        self.readers.read(move |conn| collection_removal::blobs(conn, &collection, after, limit)).await
+    }
+
+    async fn sweep_collection(&self, collection: &CollectionId) -> Result<bool> {
+        let collection = collection.clone();
+        self.writer
+            .write(Safety::Process, COLLECTION_SWEEP, move |conn| collection_removal::sweep(conn, &collection))
             .await
     }
 

@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod migrations;
+mod nothing_left;
 
 use std::path::Path;
 use std::sync::Arc;

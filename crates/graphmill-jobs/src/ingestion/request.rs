@@ -170,7 +170,7 @@ fn new_job(upload: Upload, kind: TicketKind, extra: Map<String, Value>) -> NewJo
     let stages = STAGES.iter().filter(|(name, _)| wanted(name));
     let stages = stages.map(|&(name, weight)| StagePlan { name: name.to_owned(), weight }).collect();
     let blobs = vec![(BlobRole::Original, upload.original.clone())];
-    let ticket = DocumentTicket { document, source: upload.source.clone(), kind };
+    let ticket = DocumentTicket { document, source: upload.source.clone(), kind, bytes: upload.file_size };
     let (collection, priority) = (upload.collection.clone(), upload.priority);
     let params = IngestionParams {
         source: upload.source,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use graphmill_core::{CollectionId, DocumentId, ErrorCode, JobType, Seq};
+use graphmill_core::{CollectionId, CollectionSettings, DocumentId, ErrorCode, JobType, Seq};
 use serde_json::{Map, Value, json};
 
 use crate::JobStore;
@@ -46,10 +46,15 @@ pub(super) fn document(source: &str) -> DocumentId {
 }
 
 pub(super) fn about(source: &str, kind: TicketKind) -> NewJob {
-    NewJob { document: Some(DocumentTicket { document: document(source), source: source.into(), kind }), ..job() }
+    let ticket = DocumentTicket { document: document(source), source: source.into(), kind, bytes: 10 };
+    NewJob { document: Some(ticket), ..job() }
 }
 
 pub(super) async fn enqueue(store: &dyn JobStore, job: NewJob) -> JobRecord {
+    if job.job_type != JobType::Ingestion {
+        // Only documents bring a collection into being by themselves.
+        store.create_collection(&job.collection, &CollectionSettings::default()).await.expect("a collection");
+    }
     match store.enqueue(job).await.expect("enqueue") {
         Enqueued::New { job, .. } => job,
         other => panic!("expected a new job, got {other:?}"),

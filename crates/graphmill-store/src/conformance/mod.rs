@@ -3,6 +3,8 @@
 //! A backend implements [`Fixture`] and calls [`job_store_conformance!`](crate::job_store_conformance) in its tests.
 
 mod builders;
+mod collection_deletion;
+mod collections;
 mod concurrency;
 mod documents;
 mod fences;
@@ -77,6 +79,11 @@ suite! {
     housekeeping: only_ended_jobs_are_deleted, cleanup_deletes_the_oldest_in_batches,
         cleanup_of_a_collection_touches_no_other, blobs_live_while_a_row_names_them;
     keys: keys_are_kept_until_revoked, the_use_of_a_key_is_noted, one_name_is_given_once;
+    collections: collections_come_into_being_by_use, settings_are_changed_by_version, a_quota_is_exact,
+        a_replacement_counts_its_difference, what_ends_unpublished_is_given_back, a_quota_holds_for_uploads_at_once,
+        published_documents_are_counted_again;
+    collection_deletion: a_collection_being_deleted_takes_nothing, its_jobs_end_and_go, a_deletion_goes_on_after_a_restart,
+        the_default_collection_is_there_again, what_publishes_is_waited_for;
     concurrency: a_hundred_uploads_at_once, nobody_claims_twice, one_failing_write_costs_no_other;
     model: random_walks_agree_with_a_model;
 }

@@ -1,12 +1,13 @@
 //! What people ask for: a new job, a cancel, another try.
 
-use graphmill_core::{Epoch, EventKind, JobId, JobStatus, Seq, StageStatus, Transition, next_state};
+use graphmill_core::{Epoch, EventKind, JobId, JobStatus, JobType, Seq, StageStatus, Transition, next_state};
 use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
 
 use super::documents::{next_ticket, obstacle_of_retry, refusal_of_ticket};
 use super::journal::JobsTx;
 use super::row::{Held, exactly_one, record_by_key, signed, text};
+use super::{collections, quota};
 use crate::records::{BlobRole, CancelOutcome, Enqueued, JobChange, JobRecord, RetryOutcome};
 use crate::requests::NewJob;
 use crate::{Error, Result};
@@ -28,16 +29,22 @@ pub(crate) fn enqueue(tx: &mut JobsTx<'_>, job: &NewJob) -> Result<Enqueued> {
     if let Some(existing) = pending_duplicate(tx, job)? {
         return Ok(Enqueued::Existing(record_by_key(tx.conn, existing)?));
     }
+    // Layers are made of what is there: only documents bring a collection into being.
+    if !quota::refuse_deleting(tx.conn, &job.collection)? && job.job_type != JobType::Ingestion {
+        return Err(Error::NoCollection(job.collection.clone()));
+    }
     let mut known_source = false;
     if let Some(ticket) = &job.document {
         if let Some(by) = refusal_of_ticket(tx.conn, ticket)? {
             return Ok(Enqueued::Overtaken { by });
         }
+        quota::check(tx.conn, &job.collection, ticket.document, ticket.bytes)?;
         known_source = tx
             .conn
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE document = ?1)")?
             .query_row([ticket.document.as_bytes()], |row| row.get(0))?;
     }
+    collections::ensure(tx.conn, &job.collection, tx.now())?;
     let seq = job.document.as_ref().map(|_| next_ticket(tx.conn)).transpose()?;
     let record = new_record(tx, job, seq);
     let key = insert_job(tx, job, &record)?;
@@ -48,6 +55,10 @@ pub(crate) fn enqueue(tx: &mut JobsTx<'_>, job: &NewJob) -> Result<Enqueued> {
     }
     for (role, blob) in &job.blobs {
         name_blob(tx, key, *role, blob)?;
+    }
+    if let Some(ticket) = &job.document {
+        quota::note_job(tx.conn, key, ticket)?;
+        quota::recharge(tx.conn, &job.collection, ticket.document)?;
     }
     tx.state.counters.count((record.status, record.collection.clone(), record.job_type), 1);
     tx.state.changes.push(JobChange {
@@ -184,7 +195,12 @@ pub(crate) fn cancel_held(tx: &mut JobsTx<'_>, mut held: Held, message: &str, ou
         tx.unpark(held.exclusive_key.as_deref())?;
     }
     tx.changed(&held, status, Epoch(held.epoch().0 + 1));
-    Ok(())
+    recharge(tx, &held)
+}
+
+/// After a change of the job's state: what its document counts.
+pub(crate) fn recharge(tx: &JobsTx<'_>, held: &Held) -> Result<()> {
+    held.document.map_or(Ok(()), |document| quota::recharge(tx.conn, &held.collection, document))
 }
 
 /// The stage in which the job ended badly.
@@ -200,8 +216,10 @@ pub(crate) fn retry(tx: &mut JobsTx<'_>, job: JobId, published: Option<Seq>) -> 
     let Ok(status) = next_state(held.status, Transition::RetryByPerson) else {
         return Ok(RetryOutcome::NotRetryable(held.status));
     };
+    quota::refuse_deleting(tx.conn, &held.collection)?;
     let mut seq = None;
     if let (Some(document), Some(own)) = (held.document, held.seq) {
+        quota::check(tx.conn, &held.collection, document, quota::bytes_of_job(tx.conn, held.key)?)?;
         if let Some(by) = obstacle_of_retry(tx.conn, document, Seq(own.unsigned_abs()), published)? {
             return Ok(RetryOutcome::Overtaken { by });
         }
@@ -230,5 +248,6 @@ pub(crate) fn retry(tx: &mut JobsTx<'_>, job: JobId, published: Option<Seq>) -> 
         ])?;
     exactly_one(changed, held.id)?;
     tx.changed(&held, status, Epoch(held.epoch().0 + 1));
+    recharge(tx, &held)?;
     Ok(RetryOutcome::Requeued(record_by_key(tx.conn, held.key)?))
 }

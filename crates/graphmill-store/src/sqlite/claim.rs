@@ -9,7 +9,7 @@ use graphmill_core::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::accept::end_stage;
+use super::accept::{end_stage, recharge};
 use super::journal::JobsTx;
 use super::row::{Held, JOB_COLUMN_COUNT, JOB_COLUMNS, exactly_one, job_record, json, signed, stages};
 use crate::Result;
@@ -48,7 +48,8 @@ fn promote_due(tx: &JobsTx<'_>) -> Result<()> {
 fn top_priority(conn: &Connection, job_type: JobType) -> Result<Option<i32>> {
     Ok(conn
         .prepare_cached(
-            "SELECT priority FROM job WHERE queue = 'ready' AND job_type = ?1 ORDER BY priority DESC LIMIT 1",
+            "SELECT priority FROM job WHERE queue = 'ready' AND job_type = ?1 \
+             AND collection NOT IN (SELECT name FROM collection WHERE delete_seq IS NOT NULL) ORDER BY priority DESC LIMIT 1",
         )?
         .query_row([job_type.as_str()], |row| row.get(0))
         .optional()?)
@@ -91,7 +92,7 @@ fn next_collection(conn: &Connection, job_type: JobType, priority: i32, after: &
     Ok(conn
         .prepare_cached(
             "SELECT collection, key FROM job WHERE queue = 'ready' AND job_type = ?1 AND priority = ?2 AND collection > ?3 \
-             ORDER BY collection, key LIMIT 1",
+             AND collection NOT IN (SELECT name FROM collection WHERE delete_seq IS NOT NULL) ORDER BY collection, key LIMIT 1",
         )?
         .query_row(params![job_type.as_str(), priority, after], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?)
@@ -292,5 +293,5 @@ pub(crate) fn fail(tx: &mut JobsTx<'_>, held: &mut Held, status: JobStatus, erro
     exactly_one(changed, held.id)?;
     tx.unpark(held.exclusive_key.as_deref())?;
     tx.changed(held, status, held.epoch());
-    Ok(())
+    recharge(tx, held)
 }

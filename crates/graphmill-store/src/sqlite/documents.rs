@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::accept::cancel_held;
 use super::journal::JobsTx;
+use super::quota;
 use super::row::{Held, job_id, signed, time, unsigned, word};
 use crate::Result;
 use crate::records::DocumentDelete;
@@ -98,6 +99,7 @@ pub(crate) fn accept_delete(
     collection: &CollectionId,
     document: DocumentId,
 ) -> Result<DocumentDelete> {
+    quota::refuse_deleting(tx.conn, collection)?;
     if let Some(open) = newest_open(tx.conn, document)? {
         let overtaken: bool = tx
             .conn
@@ -160,6 +162,7 @@ pub(crate) fn finish_delete(tx: &mut JobsTx<'_>, delete: &DocumentDelete) -> Res
             "UPDATE document_delete SET finished_at = ?1 WHERE seq = ?2 AND document = ?3 AND finished_at IS NULL",
         )?
         .execute(params![tx.now().as_millis(), signed(delete.seq.0), delete.document.as_bytes()])?;
+    quota::note_deleted(tx.conn, &delete.collection, delete.document, signed(delete.seq.0))?;
     forget_deletes(tx.conn, delete.document)
 }
 

@@ -8,6 +8,7 @@ use super::accept::cancel_held;
 use super::claim::{fail, running_stage};
 use super::housekeeping::{blobs_named_by, unnamed};
 use super::journal::JobsTx;
+use super::quota;
 use super::row::{Held, exactly_one, signed, text};
 use super::work::merged_metadata;
 use crate::Result;
@@ -111,6 +112,10 @@ fn complete(tx: &mut JobsTx<'_>, mut held: Held, message: &str, metadata: &Map<S
     tx.must_sync |= !unnamed_blobs.is_empty();
     tx.unpark(held.exclusive_key.as_deref())?;
     tx.changed(&held, status, held.epoch());
+    if let (Some(document), Some(seq)) = (held.document, held.seq) {
+        let bytes = quota::bytes_of_job(tx.conn, held.key)?;
+        quota::note_published(tx.conn, &held.collection, document, seq, bytes)?;
+    }
     Ok(Ended { status, unnamed_blobs })
 }
 

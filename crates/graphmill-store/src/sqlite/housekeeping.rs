@@ -60,7 +60,7 @@ pub(crate) fn cleanup(
     delete_rows(tx, &jobs)
 }
 
-fn delete_rows(tx: &mut JobsTx<'_>, jobs: &[Held]) -> Result<Deleted> {
+pub(crate) fn delete_rows(tx: &mut JobsTx<'_>, jobs: &[Held]) -> Result<Deleted> {
     let before = used_bytes(tx.conn)?;
     let mut blobs = Vec::new();
     for job in jobs {
@@ -74,6 +74,7 @@ fn delete_rows(tx: &mut JobsTx<'_>, jobs: &[Held]) -> Result<Deleted> {
             "DELETE FROM event WHERE job = ?1",
             "DELETE FROM log WHERE job = ?1",
             "DELETE FROM blob WHERE job = ?1",
+            "DELETE FROM job_bytes WHERE job = ?1",
             "DELETE FROM job_text WHERE job = ?1",
             "DELETE FROM job_trigrams WHERE rowid = ?1",
             "DELETE FROM job WHERE key = ?1",

@@ -4,6 +4,9 @@
 
 mod accept;
 mod claim;
+mod collection_delete;
+mod collection_store;
+mod collections;
 mod connection;
 mod counters;
 mod documents;
@@ -16,6 +19,7 @@ mod lease;
 mod list;
 mod list_by_text;
 mod open;
+mod quota;
 mod read;
 mod readers;
 mod row;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use graphmill_core::{Clock, JobId};
+use graphmill_core::{Clock, CollectionId, JobId};
 use graphmill_sqlite::Step;
 use parking_lot::{FairMutex, RwLock};
 use rusqlite::{Connection, OptionalExtension};
@@ -82,6 +82,7 @@ impl SqliteJobStore {
         let damage = Arc::new(RwLock::new(None));
         check(&path, &conn, &damage)?;
         let id = store_id(&conn)?;
+        super::collections::ensure(&conn, &CollectionId::default(), clock.now())?;
         let last: Option<JobId> =
             conn.query_row("SELECT id FROM job ORDER BY key DESC LIMIT 1", [], |row| job_id(row, 0)).optional()?;
         let (followers, _) = broadcast::channel(FOLLOWER_LAG);

@@ -192,3 +192,33 @@ CREATE TABLE api_key (
   created_at INTEGER NOT NULL,
   last_used_at INTEGER
 ) STRICT, WITHOUT ROWID;
+-- Collections: made by their first job or by a person. Totals are the sums of `charge`, moved in the same transaction. `delete_seq`: the ticket of an
+-- accepted deletion, which a maintenance task carries out; `delete_total`: what it had to remove when it was accepted.
+CREATE TABLE collection (
+  name TEXT PRIMARY KEY CHECK (name <> ''),
+  created_at INTEGER NOT NULL,
+  version INTEGER NOT NULL DEFAULT 1,
+  settings TEXT NOT NULL DEFAULT '{}',
+  quota_documents INTEGER CHECK (quota_documents >= 0),
+  quota_bytes INTEGER CHECK (quota_bytes >= 0),
+  documents INTEGER NOT NULL DEFAULT 0 CHECK (documents >= 0),
+  bytes INTEGER NOT NULL DEFAULT 0 CHECK (bytes >= 0),
+  delete_seq INTEGER,
+  delete_at INTEGER,
+  delete_total INTEGER,
+  CHECK ((delete_seq IS NULL) = (delete_at IS NULL) AND (delete_seq IS NULL) = (delete_total IS NULL))
+) STRICT;
+CREATE INDEX collection_deleting ON collection (delete_seq) WHERE delete_seq IS NOT NULL;
+
+-- What each document counts in its collection's quota: the larger of the published original and those of its unended jobs.
+CREATE TABLE charge (
+  document BLOB PRIMARY KEY CHECK (length(document) = 16),
+  collection TEXT NOT NULL,
+  bytes INTEGER NOT NULL CHECK (bytes >= 0),
+  published_seq INTEGER,
+  published_bytes INTEGER CHECK (published_bytes >= 0),
+  CHECK ((published_seq IS NULL) = (published_bytes IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX charge_of_collection ON charge (collection);
+-- Bytes of the original that a job about a document was given.
+CREATE TABLE job_bytes (job INTEGER PRIMARY KEY, bytes INTEGER NOT NULL CHECK (bytes >= 0)) STRICT;

@@ -22,11 +22,11 @@ use crate::requests::{
 use crate::{Error, Result};
 
 /// Safe from the death of the process.
-const WORK: Kind = Kind { durable: false, reserve: false, fault: None };
+pub(super) const WORK: Kind = Kind { durable: false, reserve: false, fault: None };
 /// On disk before it is answered.
-const ACCEPT: Kind = Kind { durable: true, reserve: false, fault: None };
+pub(super) const ACCEPT: Kind = Kind { durable: true, reserve: false, fault: None };
 /// The state of jobs must be writable on a full disk too.
-const STATE: Kind = Kind { durable: true, reserve: true, fault: None };
+pub(super) const STATE: Kind = Kind { durable: true, reserve: true, fault: None };
 
 const ENQUEUE: Kind = Kind { fault: Some(("store.enqueue.before_commit", "store.enqueue.after_commit")), ..ACCEPT };
 const UNITS: Kind = Kind { fault: Some(("store.units.before_commit", "store.units.after_commit")), ..WORK };
@@ -227,7 +227,7 @@ impl JobStore for SqliteJobStore {
 
 impl SqliteJobStore {
     /// Rows are gone already; that the file does not shrink is worth a line, not an error.
-    async fn give_back_pages(&self) {
+    pub(super) async fn give_back_pages(&self) {
         let kind = Kind { reserve: true, ..WORK };
         loop {
             match self.writer.write(kind, housekeeping::give_back_pages).await {
