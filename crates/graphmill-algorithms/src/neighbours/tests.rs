@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const GO_ON: AtomicBool = AtomicBool::new(false);
+static GO_ON: AtomicBool = AtomicBool::new(false);
 
 fn plain(rows: &[Vec<f32>], wanted: Wanted) -> Vec<Row<u32>> {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
