@@ -114,6 +114,8 @@ codes! {
     ModelRateLimited = "model_rate_limited",
     /// The model's answer cannot be used.
     ModelBadAnswer = "model_bad_answer",
+    /// The collection's vectors are of another model than the configured one.
+    SpaceMismatch = "space_mismatch",
     /// The model server refuses the request (key, model name, size).
     ModelRefused = "model_refused",
     // --- of the runtime and the stores

@@ -12,6 +12,7 @@ pub mod fault;
 pub mod id;
 pub mod job;
 pub mod time;
+pub mod words;
 
 pub use collection::CollectionId;
 pub use collection_settings::{CollectionSettings, OFFLINE, Quota};

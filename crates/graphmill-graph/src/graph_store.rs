@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 
 use crate::Result;
 use crate::records::{
-    ChunkRecord, CollectionRemoval, CommunityRow, Discrepancy, DocumentRecord, GraphStats, Layer, LayerRun, LayerState,
-    Neighbourhood, ProjectionRow, Publication, PublishOutcome, PublishedSeq, RemoveOutcome, SearchFilter, SearchHit,
-    SimilarityRow, Space, SpaceId, StagedChunk, Touch, TouchOutcome,
+    ChunkRecord, CollectionRemoval, CommunityRow, Discrepancy, DocumentRecord, FoundChunk, GraphStats, Layer, LayerRun,
+    LayerState, Neighbourhood, ProjectionRow, Publication, PublishOutcome, PublishedSeq, RemoveOutcome, SearchFilter,
+    SearchHit, SimilarityRow, Space, SpaceId, StagedChunk, Touch, TouchOutcome,
 };
 
 /// The graph: facts, folds and layers of DESIGN.md. Every method is atomic but `stage`, whose batches are each. Publishing, removal,
@@ -145,6 +145,15 @@ pub trait GraphStore: Send + Sync + 'static {
         limit: u32,
         filter: &SearchFilter,
     ) -> Result<Vec<SearchHit>>;
+
+    /// Those of `chunks` that are live in the collection, in the order asked, all of one moment, each with at most `entities` of the entities that
+    /// it mentions. What a search found and is gone meanwhile is left out.
+    async fn found_chunks(
+        &self,
+        collection: &CollectionId,
+        chunks: &[ChunkId],
+        entities: u32,
+    ) -> Result<Vec<FoundChunk>>;
 
     /// Entities within `hops` relations of `ids`, at most `limit`, nearest first.
     async fn expand(&self, collection: &CollectionId, ids: &[EntityId], hops: u32, limit: u32)

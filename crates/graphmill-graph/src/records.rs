@@ -330,11 +330,41 @@ pub struct SearchHit {
     pub score: f64,
 }
 
-/// What a search looks at.
-#[derive(Debug, Clone, Default)]
+/// What a search looks at: chunks that pass each of its parts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SearchFilter {
     /// Only these documents; empty = all.
     pub documents: Vec<DocumentId>,
+    /// Only documents that were last published or touched at this time or later.
+    pub updated_after: Option<Timestamp>,
+    /// Only documents that were last published or touched before this time.
+    pub updated_before: Option<Timestamp>,
+    /// Only chunks that mention one of these; empty = all.
+    pub entities: Vec<EntityId>,
+}
+
+/// A live chunk with what an answer shows of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundChunk {
+    /// The chunk and its place.
+    pub chunk: ChunkRecord,
+    /// Its document's name to show.
+    pub filename: String,
+    /// Its document's source.
+    pub source: String,
+    /// Entities that it mentions: most mentions in it first, then by id.
+    pub entities: Vec<ChunkEntity>,
+}
+
+/// An entity as a chunk that mentions it shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChunkEntity {
+    /// Its id.
+    pub id: EntityId,
+    /// The most voted spelling.
+    pub name: String,
+    /// The most voted type.
+    pub entity_type: String,
 }
 
 /// The graph around some entities.

@@ -5,5 +5,6 @@ pub(crate) mod graph;
 pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod keys;
+pub(crate) mod search;
 pub(crate) mod shape;
 pub(crate) mod upload;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::AccessPolicy;
+use crate::api::search::QueryEmbedder;
 use crate::auth::Failures;
 use crate::key_ring::KeyRing;
 use crate::stream::{StreamConfig, StreamHub};
@@ -24,6 +25,8 @@ pub struct Services {
     pub jobs: Arc<dyn JobStore>,
     /// The graph.
     pub graph: Arc<dyn GraphStore>,
+    /// The embedding model, as searches use it.
+    pub query_embedder: QueryEmbedder,
     /// Uploaded files.
     pub blobs: Blobs,
     /// Room on the disk: decides whether uploads are taken.

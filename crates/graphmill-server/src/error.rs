@@ -147,9 +147,12 @@ pub fn status_of(code: ErrorCode) -> StatusCode {
         C::NotFound => StatusCode::NOT_FOUND,
         C::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         C::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-        C::Overtaken | C::KeyExists | C::QuotaExceeded | C::CollectionDeleting | C::CollectionExists => {
-            StatusCode::CONFLICT
-        }
+        C::Overtaken
+        | C::KeyExists
+        | C::QuotaExceeded
+        | C::CollectionDeleting
+        | C::CollectionExists
+        | C::SpaceMismatch => StatusCode::CONFLICT,
         C::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         C::WrongContentType | C::UnsupportedFormat => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         C::Encrypted | C::Damaged | C::TooManyChunks => StatusCode::UNPROCESSABLE_ENTITY,

@@ -19,6 +19,7 @@ mod stream;
 mod test_server;
 
 pub use access::AccessPolicy;
+pub use api::search::QueryEmbedder;
 pub use app_state::{AppState, BuildInfo, Limits, ServerConfig, Services, Shared};
 pub use error::{Error, Result, status_of};
 pub use key_ring::{KeyPolicy, KeyRing};

@@ -12,7 +12,7 @@ use axum::routing::{delete, get, post};
 use graphmill_core::ErrorCode;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::api::{documents, graph, health, jobs, keys, upload};
+use crate::api::{documents, graph, health, jobs, keys, search, upload};
 use crate::error::shortened;
 use crate::{AppState, Error, access, auth};
 
@@ -30,6 +30,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/documents", get(documents::list::handle))
         .route("/api/documents/{document_id}", get(documents::show::handle).delete(documents::delete::handle))
         .route("/api/documents/{document_id}/chunks", get(documents::chunks::handle))
+        .route("/api/search", get(search::handle))
         .route("/api/graph/stats", get(graph::stats::handle))
         .route("/api/graph/export", get(graph::export::handle))
         .route("/api/keys", get(keys::list::handle).post(keys::create::handle))

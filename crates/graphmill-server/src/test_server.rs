@@ -13,13 +13,15 @@ use graphmill_core::{
 use graphmill_graph::records::{DocumentProperties, Placement, Publication, StagedChunk};
 use graphmill_graph::{EmbeddedGraph, EmbeddedOptions};
 use graphmill_jobs::maintenance::{Maintenance, MaintenanceConfig};
+use graphmill_models::Embedder;
+use graphmill_models::offline::OfflineEmbedder;
 use graphmill_store::records::{ClaimedJob, JobRecord};
 use graphmill_store::requests::{ClaimRequest, Ending, NewJobError, Progress};
 use graphmill_store::{Blobs, DiskGuard, DiskOptions, SqliteJobStore, SqliteOptions};
 use serde_json::{Map, Value, json};
 use tower::ServiceExt;
 
-use crate::{AppState, KeyPolicy, KeyRing, ServerConfig, Services, router};
+use crate::{AppState, KeyPolicy, KeyRing, QueryEmbedder, ServerConfig, Services, router};
 
 pub(crate) struct TestServer {
     pub(crate) state: AppState,
@@ -54,6 +56,15 @@ impl TestServer {
     }
 
     pub(crate) async fn with(config: ServerConfig, clock: Arc<dyn Clock>) -> Self {
+        Self::with_embedder(config, clock, Arc::new(OfflineEmbedder)).await
+    }
+
+    /// With another embedding model for searches.
+    pub(crate) async fn with_embedder(
+        config: ServerConfig,
+        clock: Arc<dyn Clock>,
+        embedder: Arc<dyn Embedder>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let disk = Arc::new(DiskGuard::open(DiskOptions { dir: dir.path().into(), reserve_bytes: 1000 }).unwrap());
         let jobs =
@@ -66,7 +77,9 @@ impl TestServer {
         let maintenance = Maintenance::start(jobs.clone(), graph.clone(), blobs.clone(), config_of_maintenance);
         let policy = KeyPolicy { local_token: Some(LOCAL_TOKEN.to_owned()), always: false };
         let keys = KeyRing::load(jobs.clone(), clock.clone(), policy).await.unwrap();
-        let state = AppState::new(Services { jobs, graph, blobs, disk, maintenance, keys, clock }, config);
+        let query_embedder = QueryEmbedder::new(embedder);
+        let services = Services { jobs, graph, query_embedder, blobs, disk, maintenance, keys, clock };
+        let state = AppState::new(services, config);
         Self { router: router(state.clone()), state, dir }
     }
 

@@ -15,7 +15,7 @@ use graphmill_jobs::ingestion::IngestionHandler;
 use graphmill_jobs::maintenance::{Maintenance, MaintenanceConfig};
 use graphmill_models::Models;
 use graphmill_runtime::{CpuPool, Registry, Runtime, RuntimeConfig, Services};
-use graphmill_server::{AccessPolicy, AppState, BuildInfo, KeyPolicy, KeyRing, Limits, ServerConfig};
+use graphmill_server::{AccessPolicy, AppState, BuildInfo, KeyPolicy, KeyRing, Limits, QueryEmbedder, ServerConfig};
 use graphmill_store::{
     Blobs, DataFolder, DiskGuard, DiskOptions, JobStore, KeyStore, SqliteContentCache, SqliteJobStore, SqliteOptions,
 };
@@ -65,6 +65,7 @@ impl Assembly {
         let listener = listen(config).await?;
         let folder = Arc::new(DataFolder::lock(&config.data_dir)?);
         let stores = Stores::open(&config.data_dir, config).await?;
+        let models = Models::new(&config.models, stores.cache.clone())?;
         let url = format!("http://{}", listener.local_addr()?);
         let maintenance = Maintenance::start(
             stores.jobs.clone(),
@@ -73,7 +74,7 @@ impl Assembly {
             MaintenanceConfig::default(),
         );
         let runtime = match work {
-            Work::Jobs => Some(start_runtime(config, &stores).await?),
+            Work::Jobs => Some(start_runtime(config, &stores, &models).await?),
             Work::None => None,
         };
         let stop = CancellationToken::new();
@@ -82,6 +83,7 @@ impl Assembly {
             jobs: stores.jobs.clone(),
             graph: stores.graph.clone(),
             keys: KeyRing::load(stores.keys.clone(), stores.clock.clone(), policy).await?,
+            query_embedder: QueryEmbedder::new(models.embedder.clone()),
             blobs: stores.blobs.clone(),
             disk: stores.disk.clone(),
             maintenance: maintenance.clone(),
@@ -174,8 +176,7 @@ async fn warn_of_lost_graph(jobs: &dyn JobStore, highest: Seq) -> anyhow::Result
     Ok(())
 }
 
-async fn start_runtime(config: &Config, stores: &Stores) -> anyhow::Result<Runtime> {
-    let models = Models::new(&config.models, stores.cache.clone())?;
+async fn start_runtime(config: &Config, stores: &Stores, models: &Models) -> anyhow::Result<Runtime> {
     let parsers = ParserPool::new(ParserCommand::this_program(["__parse-child"])?, config.parser.clone())?;
     #[cfg(feature = "fault-points")]
     for fault in std::env::var("PARSER_FAULTS").unwrap_or_default().split(',').filter(|f| !f.is_empty()) {

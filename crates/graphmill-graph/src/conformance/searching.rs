@@ -1,9 +1,10 @@
 //! Searches and reads of the graph.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures::TryStreamExt;
-use graphmill_core::{CollectionId, EntityId, Seq};
+use graphmill_core::{Clock, CollectionId, EntityId, Seq, Timestamp};
 
 use super::Backend;
 use super::fixtures::{DIMENSION, Draft, Numbers, entity, random_draft, sweep_all, vector_of};
@@ -11,7 +12,7 @@ use crate::records::{ProjectionRow, SearchFilter, SearchHit};
 use crate::{Error, GraphStore};
 
 fn only(documents: &[&Draft]) -> SearchFilter {
-    SearchFilter { documents: documents.iter().map(|d| d.id()).collect() }
+    SearchFilter { documents: documents.iter().map(|d| d.id()).collect(), ..SearchFilter::default() }
 }
 
 async fn search(store: &dyn GraphStore, query: &str, limit: u32) -> Vec<SearchHit> {
@@ -133,6 +134,79 @@ fn assert_close(hits: &[SearchHit], expected: &[SearchHit]) {
     let ids = |hits: &[SearchHit]| hits.iter().map(|h| (h.chunk, h.document)).collect::<Vec<_>>();
     assert_eq!(ids(hits), ids(expected));
     assert!(hits.iter().zip(expected).all(|(a, b)| (a.score - b.score).abs() < 1e-9));
+}
+
+/// Documents, dates and entities narrow a search before its limit is applied, and all of them hold at once.
+pub async fn filters_hold_within_the_search(backend: &dyn Backend) {
+    let graph = backend.empty().await;
+    let store = graph.store.as_ref();
+    let collection = CollectionId::default();
+    let space = store.ensure_space(&collection, "model", DIMENSION).await.expect("a space is made");
+    let before = graph.clock.now();
+    // Many better matches stand before those that pass the filter.
+    let mut loud = Draft::new("loud.md", &["pump pump pump Noise"; 40]);
+    let mut quiet = Draft::new("quiet.md", &["a long text in which the pump stands once beside the Gauge", "no match"]);
+    let mut late = Draft::new("late.md", &["the pump came late and is rarely spoken of by anybody"]);
+    for (seq, draft) in [(1, &mut loud), (2, &mut quiet), (3, &mut late)] {
+        graph.clock.advance(Duration::from_secs(10));
+        draft.spaces = vec![space.id];
+        draft.put(store, seq).await;
+    }
+    let at = |seconds: i64| Some(Timestamp::from_millis(before.as_millis() + seconds * 1_000));
+    let all = SearchFilter::default();
+    let gauge = SearchFilter { entities: vec![entity("Gauge"), entity("nobody")], ..all.clone() };
+    let cases = [
+        (only(&[&quiet]), vec![quiet.id()], vec![quiet.id(); 2]),
+        (SearchFilter { updated_after: at(30), ..all.clone() }, vec![late.id()], vec![late.id()]),
+        (
+            SearchFilter { updated_after: at(20), updated_before: at(30), ..all.clone() },
+            vec![quiet.id()],
+            vec![quiet.id(); 2],
+        ),
+        (gauge.clone(), vec![quiet.id()], vec![quiet.id()]),
+        (SearchFilter { updated_before: at(20), ..gauge.clone() }, vec![], vec![]),
+        (SearchFilter { documents: vec![late.id()], ..gauge }, vec![], vec![]),
+        (SearchFilter { entities: vec![entity("nobody")], ..all.clone() }, vec![], vec![]),
+        (SearchFilter { updated_after: at(31), ..all }, vec![], vec![]),
+    ];
+    let query = vector_of("pump pump pump Noise");
+    for (filter, text, vector) in cases {
+        let documents = |hits: Vec<SearchHit>| hits.into_iter().map(|h| h.document).collect::<Vec<_>>();
+        let hits = store.fulltext(&collection, "pump", 2, &filter).await.expect("it is searched");
+        assert_eq!(documents(hits), text, "{filter:?}");
+        let hits = store.nearest(&collection, space.id, &query, 2, &filter).await.expect("it is searched");
+        assert_eq!(documents(hits), vector, "{filter:?}");
+    }
+    let elsewhere = Draft { collection: "elsewhere".parse().expect("a name"), ..Draft::new("e.md", &["pump"]) };
+    elsewhere.put(store, 4).await;
+    assert!(store.fulltext(&collection, "pump", 9, &only(&[&elsewhere])).await.expect("it is searched").is_empty());
+}
+
+/// What an answer shows of its hits: live ones alone, in the order asked, with place, names and entities.
+pub async fn found_chunks_are_shown_with_their_place(backend: &dyn Backend) {
+    let graph = backend.empty().await;
+    let store = graph.store.as_ref();
+    let collection = CollectionId::default();
+    let draft = Draft::new("folder/a.md", &["Pump>Valve Pump", "Gauge", "nothing"]);
+    draft.put(store, 1).await;
+    let staged = Draft::new("staged.md", &["unseen"]);
+    staged.stage(store).await;
+    let ids: Vec<_> = draft.staged().into_iter().map(|c| c.id).collect();
+    let asked = [ids[1], staged.staged()[0].id, ids[0]];
+    let found = store.found_chunks(&collection, &asked, 8).await.expect("chunks are read");
+    assert_eq!(found.iter().map(|f| f.chunk.placement.chunk).collect::<Vec<_>>(), [ids[1], ids[0]]);
+    let chunks = store.chunks(draft.id(), 0, 9).await.expect("chunks are read");
+    assert_eq!((&found[0].chunk, &found[1].chunk), (&chunks[1], &chunks[0]));
+    assert_eq!((found[0].filename.as_str(), found[0].source.as_str()), ("a.md", "folder/a.md"));
+    let names: Vec<_> = found[1].entities.iter().map(|e| (e.name.as_str(), e.entity_type.as_str())).collect();
+    assert_eq!(names, [("Pump", "product"), ("Valve", "product")], "most mentions first");
+    assert_eq!(found[1].entities[0].id, entity("Pump"));
+    let one = store.found_chunks(&collection, &asked, 1).await.expect("chunks are read");
+    assert_eq!(one[1].entities.len(), 1);
+    let elsewhere = "elsewhere".parse().expect("a name");
+    assert!(store.found_chunks(&elsewhere, &asked, 8).await.expect("chunks are read").is_empty());
+    store.remove(&collection, draft.id(), Seq(2)).await.expect("it is removed");
+    assert!(store.found_chunks(&collection, &asked, 8).await.expect("chunks are read").is_empty());
 }
 
 /// Hops in both directions, nearest first, cut by the limit and said so.

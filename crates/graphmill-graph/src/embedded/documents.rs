@@ -102,36 +102,46 @@ pub(super) fn documents(
     Ok((page, total.cast_unsigned()))
 }
 
+/// What [`chunk_record`] reads, of `placement p` and `chunk c`.
+pub(super) const CHUNK_COLUMNS: &str = "p.chunk_index, p.start_char, p.end_char, p.page_start, p.page_end, \
+    p.heading_path, c.id, c.text, c.token_count, c.flags";
+
 /// Placed chunks of a document, in order.
 pub(super) fn chunks(conn: &Connection, document: DocumentId, from: u32, limit: u32) -> Result<Vec<ChunkRecord>> {
-    let sql = "SELECT p.chunk_index, p.start_char, p.end_char, p.page_start, p.page_end, p.heading_path, c.id, c.text, \
-               c.token_count, c.flags FROM document d CROSS JOIN collection o ON o.key = d.collection AND o.removing IS NULL \
-               CROSS JOIN placement p ON p.document = d.key CROSS JOIN chunk c ON c.key = p.chunk WHERE d.id = ?1 AND p.chunk_index >= ?2 \
-               ORDER BY p.chunk_index LIMIT ?3";
-    let mut statement = conn.prepare_cached(sql)?;
+    let sql = format!(
+        "SELECT {CHUNK_COLUMNS} FROM document d CROSS JOIN collection o ON o.key = d.collection AND o.removing IS NULL \
+         CROSS JOIN placement p ON p.document = d.key CROSS JOIN chunk c ON c.key = p.chunk WHERE d.id = ?1 AND p.chunk_index >= ?2 \
+         ORDER BY p.chunk_index LIMIT ?3"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query(params![document.as_bytes(), from, limit])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let headings: &[u8] = row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?;
-        let flags: i64 = row.get(9)?;
-        found.push(ChunkRecord {
-            document,
-            chunk_index: row.get(0)?,
-            placement: Placement {
-                chunk: chunk_id(row, 6)?,
-                start_char: row.get::<_, i64>(1)?.cast_unsigned(),
-                end_char: row.get::<_, i64>(2)?.cast_unsigned(),
-                page_start: row.get(3)?,
-                page_end: row.get(4)?,
-                heading_path: decode_headings(headings)?,
-            },
-            text: row.get(7)?,
-            token_count: row.get(8)?,
-            facts_quarantined: flags & FACTS_QUARANTINED != 0,
-            embedding_quarantined: flags & EMBEDDING_QUARANTINED != 0,
-        });
+        found.push(chunk_record(row, document)?);
     }
     Ok(found)
+}
+
+/// A placed chunk from a row that begins with [`CHUNK_COLUMNS`].
+pub(super) fn chunk_record(row: &Row<'_>, document: DocumentId) -> Result<ChunkRecord> {
+    let headings: &[u8] = row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?;
+    let flags: i64 = row.get(9)?;
+    Ok(ChunkRecord {
+        document,
+        chunk_index: row.get(0)?,
+        placement: Placement {
+            chunk: chunk_id(row, 6)?,
+            start_char: row.get::<_, i64>(1)?.cast_unsigned(),
+            end_char: row.get::<_, i64>(2)?.cast_unsigned(),
+            page_start: row.get(3)?,
+            page_end: row.get(4)?,
+            heading_path: decode_headings(headings)?,
+        },
+        text: row.get(7)?,
+        token_count: row.get(8)?,
+        facts_quarantined: flags & FACTS_QUARANTINED != 0,
+        embedding_quarantined: flags & EMBEDDING_QUARANTINED != 0,
+    })
 }
 
 /// Those keys that no published document names.

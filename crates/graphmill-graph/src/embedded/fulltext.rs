@@ -8,7 +8,8 @@ use std::collections::HashSet;
 use graphmill_core::{ChunkId, DocumentId};
 use rusqlite::{Connection, params};
 
-use super::ids::{chunk_id, document_id, document_keys};
+use super::filter::Admission;
+use super::ids::{chunk_id, document_id};
 use crate::Result;
 use crate::records::{SearchFilter, SearchHit};
 
@@ -54,10 +55,10 @@ pub(super) fn search(
     if words.is_empty() || limit == 0 {
         return Ok(Vec::new());
     }
-    let Some(only) = document_keys(conn, filter)? else { return Ok(Vec::new()) };
+    let Some(admission) = Admission::resolve(conn, collection, filter)? else { return Ok(Vec::new()) };
     let quoted: Vec<String> = words.iter().map(|word| word.to_match()).collect();
     let sql = format!(
-        "SELECT c.id, d.id, p.document, -f.rank FROM chunk_text_{collection} f \
+        "SELECT c.id, d.id, p.document, -f.rank, f.rowid FROM chunk_text_{collection} f \
          CROSS JOIN placement p ON p.chunk = f.rowid CROSS JOIN chunk c ON c.key = f.rowid \
          CROSS JOIN document d ON d.key = p.document WHERE f.text MATCH ?1 ORDER BY f.rank"
     );
@@ -65,7 +66,7 @@ pub(super) fn search(
     let mut rows = statement.query([quoted.join(" OR ")])?;
     let mut hits: Vec<SearchHit> = Vec::new();
     while let Some(row) = rows.next()? {
-        if !only.is_empty() && !only.contains(&row.get::<_, i64>(2)?) {
+        if !admission.admits(conn, row.get(2)?, row.get(4)?)? {
             continue;
         }
         let hit = hit(chunk_id(row, 0)?, document_id(row, 1)?, row.get(3)?);

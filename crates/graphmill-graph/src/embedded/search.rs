@@ -5,7 +5,8 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use graphmill_core::EntityId;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::ids::{chunk_id, document_id, document_keys, entity_id};
+use super::filter::Admission;
+use super::ids::{chunk_id, document_id, entity_id};
 use super::{entity_rows, relation_rows, vectors};
 use crate::records::{EntityRecord, Neighbourhood, ProjectionRow, RelationRecord, SearchFilter, SearchHit, SpaceId};
 use crate::{Error, Result};
@@ -46,7 +47,7 @@ pub(super) fn nearest(
     let spaces = vectors::spaces_of(conn, collection)?;
     vectors::check_dimension(&spaces, space, query.len() * 4)?;
     let norm = dot(query.iter().copied(), query).sqrt();
-    let Some(only) = document_keys(conn, filter)? else { return Ok(Vec::new()) };
+    let Some(admission) = Admission::resolve(conn, collection, filter)? else { return Ok(Vec::new()) };
     if limit == 0 || norm == 0.0 || !norm.is_finite() {
         return Ok(Vec::new());
     }
@@ -59,7 +60,7 @@ pub(super) fn nearest(
     let mut best: BinaryHeap<Candidate> = BinaryHeap::new();
     let mut ties: Vec<Candidate> = Vec::new();
     while let Some(row) = rows.next()? {
-        if !only.is_empty() && !only.contains(&row.get::<_, i64>(2)?) {
+        if !admission.admits(conn, row.get(2)?, vectors::chunk_of(row.get(0)?))? {
             continue;
         }
         let Some(score) = cosine(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?, query, norm) else {

@@ -14,13 +14,13 @@ use super::collections::collection_key;
 use super::readers::in_snapshot;
 use super::writer::{CommitPoints, Safety};
 use super::{
-    EmbeddedGraph, check, collection_removal, collections, documents, export, fulltext, layers, publish, remove,
+    EmbeddedGraph, check, collection_removal, collections, documents, export, found, fulltext, layers, publish, remove,
     search, staging, stats, vectors,
 };
 use crate::records::{
-    ChunkRecord, CollectionRemoval, CommunityRow, Discrepancy, DocumentRecord, GraphStats, Layer, LayerRun, LayerState,
-    Neighbourhood, ProjectionRow, Publication, PublishOutcome, PublishedSeq, RemoveOutcome, SearchFilter, SearchHit,
-    SimilarityRow, Space, SpaceId, StagedChunk, Touch, TouchOutcome,
+    ChunkRecord, CollectionRemoval, CommunityRow, Discrepancy, DocumentRecord, FoundChunk, GraphStats, Layer, LayerRun,
+    LayerState, Neighbourhood, ProjectionRow, Publication, PublishOutcome, PublishedSeq, RemoveOutcome, SearchFilter,
+    SearchHit, SimilarityRow, Space, SpaceId, StagedChunk, Touch, TouchOutcome,
 };
 use crate::{Error, GraphStore, Result};
 
@@ -240,6 +240,16 @@ impl GraphStore for EmbeddedGraph {
         let limit = limit as usize;
         self.read_collection(collection, move |conn, key| search::nearest(conn, key, space, &query, limit, &filter))
             .await
+    }
+
+    async fn found_chunks(
+        &self,
+        collection: &CollectionId,
+        chunks: &[ChunkId],
+        entities: u32,
+    ) -> Result<Vec<FoundChunk>> {
+        let (chunks, most) = (chunks.to_vec(), entities as usize);
+        self.read_collection(collection, move |conn, key| found::found_chunks(conn, key, &chunks, most)).await
     }
 
     async fn expand(

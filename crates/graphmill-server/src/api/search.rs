@@ -1,0 +1,187 @@
+//! `GET /api/search?q=&mode=hybrid|text|vector&collection=&limit=10&document=&entity=&updated_after=&updated_before=`: live chunks of one collection,
+//! best first. Without `collection` the one that the caller is bound to, else `default`: scores and vectors of two collections cannot be compared.
+//! 400: a missing or too long `q`, an unknown mode, a bad number, id or time. 409: `mode=vector` and the collection's vectors are of another model.
+//! 502, 503: `mode=vector` and the embedding model gives no vector of `q`; a hybrid search then goes by text and says so in `warnings`.
+
+mod fuse;
+mod highlight;
+mod query_vector;
+mod request;
+
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::State;
+use graphmill_core::{ChunkId, CollectionId, DocumentId, EntityId};
+use graphmill_graph::records::{ChunkEntity, FoundChunk, SearchHit};
+use serde::Serialize;
+
+use self::fuse::{Fused, fuse};
+use self::highlight::{Highlight, Highlighter};
+pub use self::query_vector::QueryEmbedder;
+use self::request::{Mode, SearchRequest};
+use crate::params::Params;
+use crate::{AppState, Result, Scope};
+
+/// Hits of each search that a hybrid one fuses.
+const DEPTH: u32 = 100;
+
+/// Most entities of a hit.
+const ENTITIES: u32 = 10;
+
+/// The answer.
+#[derive(Serialize)]
+pub(crate) struct Answer {
+    query: String,
+    mode: Mode,
+    collection: CollectionId,
+    hits: Vec<HitShape>,
+    took_ms: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+/// A chunk that was found.
+#[derive(Serialize)]
+struct HitShape {
+    chunk_id: ChunkId,
+    document_id: DocumentId,
+    filename: String,
+    source: String,
+    collection: CollectionId,
+    /// Higher is better; comparable within one answer alone.
+    score: f64,
+    scores: Scores,
+    chunk_index: u32,
+    page_start: u32,
+    page_end: u32,
+    heading_path: Vec<String>,
+    text: String,
+    highlights: Vec<Highlight>,
+    entities: Vec<EntityShape>,
+}
+
+/// What each search gave the chunk.
+#[derive(Serialize, Clone, Copy, Default)]
+struct Scores {
+    /// BM25.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<f64>,
+    /// Cosine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vector: Option<f64>,
+}
+
+/// An entity that a hit mentions.
+#[derive(Serialize)]
+struct EntityShape {
+    id: EntityId,
+    name: String,
+    #[serde(rename = "type")]
+    entity_type: String,
+}
+
+pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: Params) -> Result<Json<Answer>> {
+    let begun = Instant::now();
+    let collection = scope.writing(params.parsed("collection")?)?;
+    let request = SearchRequest::read(&params, &collection)?;
+    let (fused, warnings) = find(&state, &collection, &request).await?;
+    let ids: Vec<ChunkId> = fused.iter().map(|found| found.chunk).collect();
+    let chunks = state.graph().found_chunks(&collection, &ids, ENTITIES).await?;
+    let highlighter = Highlighter::new(&request.query);
+    let mut hits = Vec::with_capacity(chunks.len());
+    // What was deleted since it was found is in `fused` alone.
+    let mut scored = fused.into_iter();
+    for chunk in chunks {
+        if let Some(found) = scored.find(|found| found.chunk == chunk.chunk.placement.chunk) {
+            hits.push(hit(&collection, found, chunk, &highlighter));
+        }
+    }
+    let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(Json(Answer { query: request.query, mode: request.mode, collection, hits, took_ms, warnings }))
+}
+
+/// The best chunks of the mode, and what could not be done.
+async fn find(
+    state: &AppState,
+    collection: &CollectionId,
+    request: &SearchRequest,
+) -> Result<(Vec<Fused>, Vec<String>)> {
+    let mut warnings = Vec::new();
+    let fused = match request.mode {
+        Mode::Text => fuse::only_text(by_text(state, collection, request, request.limit).await?),
+        Mode::Vector => {
+            let hits = by_vector(state, collection, request, request.limit).await?;
+            if hits.is_none() {
+                warnings.push(NO_VECTORS.to_owned());
+            }
+            fuse::only_vector(hits.unwrap_or_default())
+        }
+        Mode::Hybrid => {
+            let depth = DEPTH.max(request.limit);
+            let (text, vector) =
+                tokio::join!(by_text(state, collection, request, depth), by_vector(state, collection, request, depth));
+            let vector = match vector {
+                Ok(hits) => hits.unwrap_or_default(),
+                Err(error) if query_vector::is_of_the_model(&error) => {
+                    warnings.push(format!("searched by text alone: {error}"));
+                    Vec::new()
+                }
+                Err(error) => return Err(error),
+            };
+            fuse(text?, vector, request.limit as usize)
+        }
+    };
+    Ok((fused, warnings))
+}
+
+const NO_VECTORS: &str = "no chunk of this collection has a vector yet";
+
+async fn by_text(
+    state: &AppState,
+    collection: &CollectionId,
+    request: &SearchRequest,
+    limit: u32,
+) -> Result<Vec<SearchHit>> {
+    Ok(state.graph().fulltext(collection, &request.query, limit, &request.filter).await?)
+}
+
+/// `None` when the collection has no vectors at all.
+async fn by_vector(
+    state: &AppState,
+    collection: &CollectionId,
+    request: &SearchRequest,
+    limit: u32,
+) -> Result<Option<Vec<SearchHit>>> {
+    let Some(query) = query_vector::of(state, collection, &request.query).await? else { return Ok(None) };
+    Ok(Some(state.graph().nearest(collection, query.space, &query.vector, limit, &request.filter).await?))
+}
+
+fn hit(collection: &CollectionId, found: Fused, chunk: FoundChunk, highlighter: &Highlighter) -> HitShape {
+    let at = chunk.chunk.placement;
+    HitShape {
+        chunk_id: at.chunk,
+        document_id: chunk.chunk.document,
+        filename: chunk.filename,
+        source: chunk.source,
+        collection: collection.clone(),
+        score: found.score,
+        scores: Scores { text: found.text, vector: found.vector },
+        chunk_index: chunk.chunk.chunk_index,
+        page_start: at.page_start,
+        page_end: at.page_end,
+        heading_path: at.heading_path,
+        highlights: highlighter.highlights(&chunk.chunk.text),
+        text: chunk.chunk.text,
+        entities: chunk.entities.into_iter().map(EntityShape::from).collect(),
+    }
+}
+
+impl From<ChunkEntity> for EntityShape {
+    fn from(entity: ChunkEntity) -> Self {
+        Self { id: entity.id, name: entity.name, entity_type: entity.entity_type }
+    }
+}
+
+#[cfg(test)]
+mod tests;
