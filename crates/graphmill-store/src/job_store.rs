@@ -4,18 +4,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use graphmill_core::{CollectionId, DocumentId, Fence, JobEvent, JobId, JobStatus, Seq};
+use graphmill_core::{CollectionId, DocumentId, Fence, JobEvent, JobId, JobStatus, JobType, Seq};
 use serde_json::{Map, Value};
 use tokio::sync::broadcast;
 
 use crate::Result;
 use crate::collection_store::CollectionStore;
 use crate::records::{
-    BlobRole, CancelOutcome, ClaimedJob, DeleteOutcome, Deleted, DocumentDelete, Ended, Enqueued, JobChange, JobDetail,
-    JobPage, JobRecord, LogPage, Lost, RetryOutcome,
+    Acceptance, BlobRole, CancelOutcome, ClaimedJob, DeleteOutcome, Deleted, DocumentDelete, Ended, Enqueued,
+    EventPage, JobChange, JobDetail, JobPage, JobRecord, JobTypeRecord, KeptAnswer, Keyed, LogPage, Lost, RetryOutcome,
 };
 use crate::requests::{
-    ClaimRequest, Ending, JobFilter, LogQuery, NewJob, NewJobError, NewLog, Output, PageStart, Progress,
+    ClaimRequest, Ending, EventFilter, JobFilter, LogQuery, NewJob, NewJobError, NewLog, Output, PageStart, Progress,
+    RequestKey,
 };
 
 /// Durable jobs. Every method is atomic; times are the store's own (callers pass durations); "durable" = on disk, safe from a power
@@ -39,13 +40,34 @@ pub trait JobStore: CollectionStore {
     /// Puts a job into the queue. Durable. A document's ticket is taken in the same transaction.
     async fn enqueue(&self, job: NewJob) -> Result<Enqueued>;
 
+    /// Puts several jobs into the queue, all of them or none, in one transaction. Durable. With a key, its answer is kept in the same transaction.
+    async fn enqueue_all(&self, jobs: Vec<NewJob>, key: Option<RequestKey>) -> Result<Keyed<Acceptance>>;
+
+    /// The answer that is kept under a key, and the hash of the request that it answered.
+    async fn kept_answer(&self, scope: &str, key: &str) -> Result<Option<([u8; 32], KeptAnswer)>>;
+
+    /// Keeps an answer under a key by itself: for what was done in several transactions. Durable.
+    async fn keep_answer(&self, key: RequestKey) -> Result<Keyed<()>>;
+
     /// Cancels a pending or running job at once: epoch raised, so that its worker can write nothing more. Durable. Unless publishing
     /// has begun.
     async fn cancel(&self, job: JobId, message: &str) -> Result<CancelOutcome>;
 
     /// A person's retry of a failed or cancelled job, at the stage where it ended, under a new ticket; failures are forgotten, finished
     /// units kept. `published`: the ticket that the graph store has for the document. Durable.
-    async fn retry(&self, job: JobId, published: Option<Seq>) -> Result<RetryOutcome>;
+    async fn retry(&self, job: JobId, published: Option<Seq>) -> Result<RetryOutcome> {
+        // Without a key there is nothing that could stand in the way.
+        let outcome = self.retry_keyed(job, published, None).await?.done();
+        outcome.ok_or_else(|| crate::Error::Backend("a retry without a key was taken for one with a key".into()))
+    }
+
+    /// [`JobStore::retry`] under a caller's key; the answer is kept when the job waits again.
+    async fn retry_keyed(
+        &self,
+        job: JobId,
+        published: Option<Seq>,
+        key: Option<RequestKey>,
+    ) -> Result<Keyed<RetryOutcome>>;
 
     /// Accepts the deletion of a document: takes a ticket and cancels the document's older unended jobs but those that have
     /// begun to publish. Durable. Accepting it again while it is open gives the same answer.
@@ -63,7 +85,13 @@ pub trait JobStore: CollectionStore {
     /// the fewest running first), then age. Raises the epoch of each and begins an attempt.
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<ClaimedJob>>;
 
-    /// Time until the next pending job becomes due; `None` when there is none. Zero when one is due now.
+    /// From here no job of the type is claimed, or they are again. Durable; doing it twice changes nothing. Running jobs go on.
+    async fn set_paused(&self, job_type: JobType, paused: bool) -> Result<()>;
+
+    /// Every type, whether it is paused and how many jobs it has (of one collection, or of all).
+    async fn job_types(&self, collection: Option<&CollectionId>) -> Result<Vec<JobTypeRecord>>;
+
+    /// Time until the next pending job of a type that is not paused becomes due; `None` when there is none. Zero when one is due now.
     async fn next_due(&self) -> Result<Option<Duration>>;
 
     /// Renews a lease. Runs on a connection of its own, so that it never waits behind other writes.
@@ -126,6 +154,13 @@ pub trait JobStore: CollectionStore {
 
     /// Event rows of a job with `seq` above `after`, rising, at most `limit`.
     async fn events(&self, job: JobId, after: u64, limit: u32) -> Result<Vec<JobEvent>>;
+
+    /// Position of the newest event in the order of all events, which is the order of commits.
+    async fn event_head(&self) -> Result<u64>;
+
+    /// Events of all jobs with a position above `after`, rising, at most `limit`. Those of a deleted job, `deleted` last, stay for ten minutes. `None`:
+    /// something above `after` is gone already, or no event ever had that position.
+    async fn all_events(&self, filter: &EventFilter, after: u64, limit: u32) -> Result<Option<EventPage>>;
 
     /// Log lines of a job.
     async fn logs(&self, job: JobId, query: &LogQuery) -> Result<LogPage>;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use graphmill_core::{
-    CollectionId, DocumentId, ErrorCode, Fence, JobId, JobStatus, JobType, Seq, StageStatus, Timestamp,
+    CollectionId, DocumentId, ErrorCode, Fence, JobEvent, JobId, JobStatus, JobType, Seq, StageStatus, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -318,4 +318,96 @@ pub struct Lost {
     pub requeued: u64,
     /// Jobs that failed as `crash_loop`.
     pub failed: u64,
+}
+
+/// An event in the order of all events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlacedEvent {
+    /// Its place: rises in commit order, never given twice by one store.
+    pub position: u64,
+    /// Collection of its job.
+    pub collection: CollectionId,
+    /// Type of its job.
+    pub job_type: JobType,
+    /// The event.
+    pub event: JobEvent,
+}
+
+/// Some events of all jobs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventPage {
+    /// By rising position.
+    pub events: Vec<PlacedEvent>,
+    /// Everything up to here was looked at: where the next page begins.
+    pub position: u64,
+    /// There may be more already.
+    pub more: bool,
+}
+
+/// A type of jobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobTypeRecord {
+    /// The type.
+    pub job_type: JobType,
+    /// No job of it is claimed.
+    pub paused: bool,
+    /// How many jobs are in each state.
+    pub counts: Vec<(JobStatus, u64)>,
+}
+
+/// An answer that is kept under a caller's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// HTTP status, 2xx.
+    pub status: u16,
+    /// Path of what was made.
+    pub location: Option<String>,
+    /// The body.
+    pub body: String,
+}
+
+/// A job that was accepted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AcceptedJob {
+    /// The job as it stands in the queue.
+    pub detail: JobDetail,
+    /// The same request was pending already: this is its job.
+    pub existing: bool,
+    /// An earlier job of the same document stands in the store.
+    pub known_source: bool,
+}
+
+/// Answer to [`crate::JobStore::enqueue_all`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Acceptance {
+    /// All of them, in the order given.
+    Accepted(Vec<AcceptedJob>),
+    /// None of them: this one is refused.
+    Overtaken {
+        /// Its index.
+        index: usize,
+        /// A job id, or a sentence about a delete.
+        by: String,
+    },
+}
+
+/// Answer to a call that may carry a caller's key.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Keyed<T> {
+    /// Carried out.
+    Done(T),
+    /// It was carried out before, under this key: nothing was done now, and this is what was answered then.
+    Replayed(KeptAnswer),
+    /// The key was used for another request: nothing was done.
+    Reused,
+}
+
+impl<T> Keyed<T> {
+    /// What was done; `None` when nothing was.
+    pub fn done(self) -> Option<T> {
+        match self {
+            Self::Done(value) => Some(value),
+            Self::Replayed(_) | Self::Reused => None,
+        }
+    }
 }

@@ -1,12 +1,13 @@
 //! What is asked of a [`crate::JobStore`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use graphmill_core::{CollectionId, DocumentId, ErrorCode, JobStatus, JobType, Timestamp};
 use serde_json::{Map, Value};
 
-use crate::records::{BlobRole, LogLevel};
+use crate::records::{AcceptedJob, BlobRole, KeptAnswer, LogLevel};
 
 /// A job to be put into the queue.
 #[derive(Debug, Clone)]
@@ -197,6 +198,8 @@ pub struct JobFilter {
     pub created_after: Option<Timestamp>,
     /// Made before.
     pub created_before: Option<Timestamp>,
+    /// Ended at or before; of a job that has not ended: made at or before.
+    pub aged_before: Option<Timestamp>,
 }
 
 /// Where a page of a list begins.
@@ -219,4 +222,32 @@ pub struct LogQuery {
     pub descending: bool,
     /// At most this many.
     pub limit: u32,
+}
+
+/// Which events of all jobs are wanted. All conditions must hold.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    /// Only of this collection.
+    pub collection: Option<CollectionId>,
+    /// Only of this type.
+    pub job_type: Option<JobType>,
+}
+
+/// A caller's key for a request that must not be carried out twice. The answer is kept for 24 hours in the transaction that accepts.
+#[derive(Clone)]
+pub struct RequestKey {
+    /// Whose keys these are: the same key in another scope is another one.
+    pub scope: String,
+    /// The key.
+    pub key: String,
+    /// Hash of what is asked; the same key with another hash is refused.
+    pub request: [u8; 32],
+    /// Makes the answer out of what was accepted. It runs inside of the transaction, perhaps more than once.
+    pub answer: Arc<dyn Fn(&[AcceptedJob]) -> KeptAnswer + Send + Sync>,
+}
+
+impl std::fmt::Debug for RequestKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RequestKey").field("scope", &self.scope).field("key", &self.key).finish_non_exhaustive()
+    }
 }

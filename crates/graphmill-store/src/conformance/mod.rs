@@ -2,6 +2,7 @@
 //!
 //! A backend implements [`Fixture`] and calls [`job_store_conformance!`](crate::job_store_conformance) in its tests.
 
+mod all_events;
 mod builders;
 mod collection_deletion;
 mod collections;
@@ -12,8 +13,10 @@ mod housekeeping;
 mod keys;
 mod lists;
 mod model;
+mod progress;
 mod queue;
 mod recovery;
+mod request_keys;
 mod state;
 mod transitions;
 mod work;
@@ -69,7 +72,13 @@ suite! {
         a_delete_cancels_older_jobs_but_those_with_intent, a_delete_is_kept_until_finished,
         a_retry_of_quarantined_chunks_follows_the_same_rule, tickets_only_rise;
     queue: higher_priority_first_then_age, collections_share_fairly, exclusive_keys_run_one_at_a_time,
-        equal_pending_requests_are_one, places_and_types_are_kept, snoozed_jobs_wait_for_their_time;
+        a_parked_job_says_for_which_it_waits, equal_pending_requests_are_one, places_and_types_are_kept,
+        snoozed_jobs_wait_for_their_time, a_paused_type_is_not_claimed;
+    all_events: events_of_all_jobs_have_one_order, deleted_jobs_are_told_and_forgotten, a_foreign_position_is_refused,
+        a_checker_misses_no_event_and_sees_none_twice;
+    request_keys: several_jobs_are_accepted_or_none, a_key_gives_the_same_answer, a_key_of_another_request_is_refused,
+        an_answer_is_kept_for_a_day_and_over_a_restart, a_retry_keeps_its_answer, one_key_at_once_is_accepted_once;
+    progress: c25_no_fold_of_progress_ever_falls, a_stage_rests_with_its_job;
     recovery: a_restart_voids_all_leases, an_expired_lease_is_taken_back, a_crash_loop_ends,
         a_finished_unit_breaks_the_row_of_deaths, everything_survives_a_restart;
     work: stages_keep_their_units, progress_never_falls, events_tell_every_change_once, metadata_merges,

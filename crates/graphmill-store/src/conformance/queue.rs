@@ -132,3 +132,84 @@ pub async fn snoozed_jobs_wait_for_their_time(f: &mut dyn Fixture) {
     clock.advance(Duration::from_secs(60));
     assert_eq!(claim_one(&*store).await.fence.job, late.id);
 }
+
+/// While a job waits for another one with its key, its message names that one, and goes back to normal when it can run.
+pub async fn a_parked_job_says_for_which_it_waits(f: &mut dyn Fixture) {
+    let (store, clock) = (f.store(), f.clock());
+    let exclusive = |job_type| NewJob { job_type, exclusive_key: Some("layers:default".into()), ..job() };
+    let message = async |id| store.job(id).await.expect("job").job.message;
+    let first = enqueue(&*store, exclusive(JobType::Reindex)).await.id;
+    let second = enqueue(&*store, exclusive(JobType::Clustering)).await;
+    let third = enqueue(&*store, exclusive(JobType::Reindex)).await.id;
+    let later = NewJob { delay: Duration::from_secs(60), ..exclusive(JobType::Reindex) };
+    let later = enqueue(&*store, later).await.id;
+    assert_eq!(second.message, "Queued", "nobody runs yet");
+    // One place for the type: the others are told although the claim never comes to them.
+    let request = ClaimRequest { free: vec![(JobType::Reindex, 1)], ..request(0) };
+    let fence = store.claim(request).await.expect("claim").remove(0).fence;
+    assert_eq!(fence.job, first);
+    let waits_for_first = format!("Waiting for the reindex {first} of the same collection to end");
+    assert_eq!(message(second.id).await, waits_for_first);
+    assert_eq!(message(third).await, waits_for_first);
+    assert_eq!(message(later).await, "Queued", "its time has not come");
+    let fourth = enqueue(&*store, exclusive(JobType::Clustering)).await;
+    assert_eq!(fourth.message, waits_for_first, "told at once");
+    clock.advance(Duration::from_secs(61));
+    assert!(claim(&*store, 1).await.is_empty());
+    assert_eq!(message(later).await, waits_for_first, "its time has come, its turn has not");
+    store.end(fence, completed()).await.expect("complete");
+    assert_eq!(message(second.id).await, "Waiting for a worker");
+    let fence = claim_one(&*store).await.fence;
+    assert_eq!(fence.job, second.id);
+    let waits_for_second = format!("Waiting for the clustering {} of the same collection to end", second.id);
+    for id in [third, fourth.id, later] {
+        assert_eq!(message(id).await, waits_for_second);
+    }
+    // A person's retry joins those that wait.
+    store.cancel(third, "x").await.expect("cancel");
+    store.retry(third, None).await.expect("retry");
+    assert_eq!(message(third).await, waits_for_second);
+    // Each message was told once.
+    let events = store.events(third, 0, 100).await.expect("events");
+    let told: Vec<_> = events.iter().filter(|e| format!("{:?}", e.kind).contains(&waits_for_first)).collect();
+    assert_eq!(told.len(), 1, "{events:?}");
+}
+
+/// No job of a paused type is claimed, running ones go on, and a restart changes nothing.
+pub async fn a_paused_type_is_not_claimed(f: &mut dyn Fixture) {
+    let mut store = f.store();
+    let running = enqueue(&*store, job()).await.id;
+    let fence = claim_one(&*store).await.fence;
+    let waiting = enqueue(&*store, job()).await.id;
+    let later = enqueue(&*store, NewJob { delay: Duration::from_secs(5), ..job() }).await.id;
+    let other = enqueue(&*store, NewJob { job_type: JobType::Reindex, ..job() }).await.id;
+    for _ in 0..2 {
+        store.set_paused(JobType::Ingestion, true).await.expect("pause");
+    }
+    store.report(fence, "loading", super::builders::progress(0.1, 0.1)).await.expect_err("not started");
+    store.start_stage(fence, "loading", "".into(), 1).await.expect("the running one goes on");
+    store.end(fence, completed()).await.expect("and ends");
+    assert_eq!(claim(&*store, 5).await.iter().map(|c| c.fence.job).collect::<Vec<_>>(), [other]);
+    assert_eq!(store.next_due().await.expect("due"), None, "what is paused is not due");
+    drop(store);
+    f.reopen().await;
+    store = f.store();
+    store.requeue_lost().await.expect("requeue");
+    let types = store.job_types(None).await.expect("types");
+    let paused: Vec<_> = types.iter().map(|t| (t.job_type, t.paused)).collect();
+    assert_eq!(paused, [(JobType::Ingestion, true), (JobType::Reindex, false), (JobType::Clustering, false)]);
+    let count = |status| types[0].counts.iter().find(|(s, _)| *s == status).map(|(_, n)| *n);
+    assert_eq!((count(JobStatus::Pending), count(JobStatus::Completed)), (Some(2), Some(1)));
+    let elsewhere = store.job_types(Some(&collection("elsewhere"))).await.expect("types");
+    assert!(elsewhere.iter().all(|t| t.counts.iter().all(|(_, n)| *n == 0)), "{elsewhere:?}");
+    assert_eq!(claim(&*store, 5).await.iter().map(|c| c.fence.job).collect::<Vec<_>>(), [other]);
+    let mut changes = store.changes();
+    for _ in 0..2 {
+        store.set_paused(JobType::Ingestion, false).await.expect("resume");
+    }
+    assert_eq!(changes.try_recv().expect("workers are told to look").job, waiting);
+    f.clock().advance(Duration::from_secs(5));
+    let claimed: Vec<_> = claim(&*store, 5).await.iter().map(|c| c.fence.job).collect();
+    assert_eq!(claimed, [waiting, later]);
+    assert_eq!(status(&*store, running).await, JobStatus::Completed);
+}

@@ -88,6 +88,7 @@ pub async fn events_tell_every_change_once(f: &mut dyn Fixture) {
     assert_eq!(
         kinds,
         [
+            "progress pending",
             "progress running",
             "stage loading",
             "error true",

@@ -4,12 +4,18 @@ use graphmill_core::{Epoch, EventKind, JobId, JobStatus, JobType, Seq, StageStat
 use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
 
+use super::answers::{earlier, keep};
 use super::documents::{next_ticket, obstacle_of_retry, refusal_of_ticket};
 use super::journal::JobsTx;
-use super::row::{Held, exactly_one, record_by_key, signed, text};
+use super::parking::{self, holder};
+use super::row::{Held, record_by_key, signed, text};
+use super::transition::{Change, Queue, change_state};
 use super::{collections, quota};
-use crate::records::{BlobRole, CancelOutcome, Enqueued, JobChange, JobRecord, RetryOutcome};
-use crate::requests::NewJob;
+use crate::records::{
+    Acceptance, AcceptedJob, BlobRole, CancelOutcome, Enqueued, JobChange, JobDetail, JobRecord, Keyed, RetryOutcome,
+    StageRecord,
+};
+use crate::requests::{NewJob, RequestKey, StagePlan};
 use crate::{Error, Result};
 
 /// Checks that need no look at the store.
@@ -46,8 +52,16 @@ pub(crate) fn enqueue(tx: &mut JobsTx<'_>, job: &NewJob) -> Result<Enqueued> {
     }
     collections::ensure(tx.conn, &job.collection, tx.now())?;
     let seq = job.document.as_ref().map(|_| next_ticket(tx.conn)).transpose()?;
-    let record = new_record(tx, job, seq);
-    let key = insert_job(tx, job, &record)?;
+    let behind = holder(tx.conn, job.exclusive_key.as_deref())?.filter(|_| job.delay.is_zero());
+    let queue = match behind {
+        Some(_) => Queue::Parked,
+        None if job.delay.is_zero() => Queue::Ready,
+        None => Queue::Later,
+    };
+    let record = new_record(tx, job, seq, behind.map(parking::message));
+    let key = insert_job(tx, job, &record, queue)?;
+    let accepted = EventKind::Progress { progress: 0.0, message: record.message.clone(), status: record.status };
+    tx.event_row(key, record.version, &accepted)?;
     for (position, stage) in (0_u32..).zip(&job.stages) {
         tx.conn
             .prepare_cached("INSERT INTO stage (job, position, name, weight) VALUES (?1, ?2, ?3, ?4)")?
@@ -71,6 +85,56 @@ pub(crate) fn enqueue(tx: &mut JobsTx<'_>, job: &NewJob) -> Result<Enqueued> {
     Ok(Enqueued::New { job: record, known_source })
 }
 
+/// All of them or none: what refuses one is looked for before anything is written.
+pub(crate) fn enqueue_all(tx: &mut JobsTx<'_>, jobs: &[NewJob], key: Option<&RequestKey>) -> Result<Keyed<Acceptance>> {
+    if let Some(earlier) = earlier(tx, key)? {
+        return Ok(earlier);
+    }
+    for (index, job) in jobs.iter().enumerate() {
+        if let Some(ticket) = &job.document
+            && let Some(by) = refusal_of_ticket(tx.conn, ticket)?
+        {
+            return Ok(Keyed::Done(Acceptance::Overtaken { index, by }));
+        }
+    }
+    let mut accepted = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        accepted.push(match enqueue(tx, job)? {
+            Enqueued::New { job: record, known_source } => {
+                AcceptedJob { detail: fresh_detail(record, job), existing: false, known_source }
+            }
+            Enqueued::Existing(record) => {
+                let detail = super::read::detail(tx.conn, record.id, tx.now())?;
+                AcceptedJob { detail, existing: true, known_source: false }
+            }
+            // Undoes the others too.
+            Enqueued::Overtaken { by } => {
+                return Err(Error::Invalid(format!("two of these jobs are of one document: {by} stands in the way")));
+            }
+        });
+    }
+    keep(tx, key, &accepted)?;
+    Ok(Keyed::Done(Acceptance::Accepted(accepted)))
+}
+
+/// The page of a job that was made in this moment.
+fn fresh_detail(record: JobRecord, job: &NewJob) -> JobDetail {
+    let stage = |plan: &StagePlan| StageRecord {
+        name: plan.name.clone(),
+        weight: plan.weight,
+        status: StageStatus::Pending,
+        progress: 0.0,
+        duration: None,
+    };
+    JobDetail {
+        job: record,
+        params: job.params.clone(),
+        stages: job.stages.iter().map(stage).collect(),
+        errors: Vec::new(),
+        attempts: Vec::new(),
+    }
+}
+
 fn pending_duplicate(tx: &JobsTx<'_>, job: &NewJob) -> Result<Option<i64>> {
     let Some(dedupe_key) = &job.dedupe_key else { return Ok(None) };
     let mut statement = tx
@@ -80,7 +144,7 @@ fn pending_duplicate(tx: &JobsTx<'_>, job: &NewJob) -> Result<Option<i64>> {
 }
 
 /// The job as it will be read.
-fn new_record(tx: &mut JobsTx<'_>, job: &NewJob, seq: Option<Seq>) -> JobRecord {
+fn new_record(tx: &mut JobsTx<'_>, job: &NewJob, seq: Option<Seq>, message: Option<String>) -> JobRecord {
     let now = tx.now();
     let (id, created_at) = tx.state.ids.next(now);
     JobRecord {
@@ -89,7 +153,7 @@ fn new_record(tx: &mut JobsTx<'_>, job: &NewJob, seq: Option<Seq>) -> JobRecord 
         status: JobStatus::Pending,
         collection: job.collection.clone(),
         progress: 0.0,
-        message: job.message.clone(),
+        message: message.unwrap_or_else(|| job.message.clone()),
         created_at,
         started_at: None,
         completed_at: None,
@@ -103,7 +167,7 @@ fn new_record(tx: &mut JobsTx<'_>, job: &NewJob, seq: Option<Seq>) -> JobRecord 
     }
 }
 
-fn insert_job(tx: &mut JobsTx<'_>, job: &NewJob, record: &JobRecord) -> Result<i64> {
+fn insert_job(tx: &mut JobsTx<'_>, job: &NewJob, record: &JobRecord, queue: Queue) -> Result<i64> {
     let id = record.id;
     let document = job.document.as_ref();
     let mut statement = tx.conn.prepare_cached(
@@ -115,7 +179,7 @@ fn insert_job(tx: &mut JobsTx<'_>, job: &NewJob, record: &JobRecord) -> Result<i
         id.as_bytes(),
         job.job_type.as_str(),
         job.collection.as_str(),
-        if job.delay.is_zero() { "ready" } else { "later" },
+        queue.as_str(),
         job.priority,
         record.created_at.as_millis(),
         record.run_at.as_millis(),
@@ -124,7 +188,7 @@ fn insert_job(tx: &mut JobsTx<'_>, job: &NewJob, record: &JobRecord) -> Result<i
         record.seq.map(|seq| signed(seq.0)),
         job.exclusive_key,
         job.dedupe_key,
-        job.message,
+        record.message,
         text(&job.metadata),
         text(&job.params),
     ])?;
@@ -168,33 +232,13 @@ pub(crate) fn cancel(tx: &mut JobsTx<'_>, job: JobId, message: &str) -> Result<C
 
 /// Ends an unended job as cancelled and raises its epoch, so that its worker can write nothing more.
 pub(crate) fn cancel_held(tx: &mut JobsTx<'_>, mut held: Held, message: &str, outcome: &str) -> Result<()> {
-    let status = next_state(held.status, Transition::Cancel)?;
-    let now = tx.now();
     if held.status == JobStatus::Running {
+        let now = tx.now();
         tx.end_attempt(&held, outcome, now)?;
     }
     end_stage(tx, held.key, StageStatus::Cancelled)?;
     tx.event(&mut held, &EventKind::Cancelled { message: message.to_owned() })?;
-    let changed = tx
-        .conn
-        .prepare_cached(
-            "UPDATE job SET status = ?1, queue = NULL, lease_until = NULL, epoch = epoch + 1, completed_at = ?2, message = ?3, \
-             version = ?4 WHERE key = ?5 AND status = ?6 AND epoch = ?7",
-        )?
-        .execute(params![
-            status.as_str(),
-            now.as_millis(),
-            message,
-            signed(held.version),
-            held.key,
-            held.status.as_str(),
-            held.epoch
-        ])?;
-    exactly_one(changed, held.id)?;
-    if held.status == JobStatus::Running || held.ready {
-        tx.unpark(held.exclusive_key.as_deref())?;
-    }
-    tx.changed(&held, status, Epoch(held.epoch().0 + 1));
+    change_state(tx, &held, &Change::new(Transition::Cancel, message))?;
     recharge(tx, &held)
 }
 
@@ -203,15 +247,35 @@ pub(crate) fn recharge(tx: &JobsTx<'_>, held: &Held) -> Result<()> {
     held.document.map_or(Ok(()), |document| quota::recharge(tx.conn, &held.collection, document))
 }
 
-/// The stage in which the job ended badly.
+/// The stage in which the job ended badly: the one under way, or the one in which it was given back.
 pub(crate) fn end_stage(tx: &JobsTx<'_>, key: i64, status: StageStatus) -> Result<()> {
     tx.conn
-        .prepare_cached("UPDATE stage SET status = ?1, since = NULL WHERE job = ?2 AND status = 'running'")?
+        .prepare_cached(
+            "UPDATE stage SET status = ?1, since = NULL WHERE job = ?2 AND (status = 'running' OR (status = 'pending' \
+             AND (units_total > 0 OR progress > 0 OR ran_ms > 0)))",
+        )?
         .execute(params![status.as_str(), key])?;
     Ok(())
 }
 
-pub(crate) fn retry(tx: &mut JobsTx<'_>, job: JobId, published: Option<Seq>) -> Result<RetryOutcome> {
+pub(crate) fn retry(
+    tx: &mut JobsTx<'_>,
+    job: JobId,
+    published: Option<Seq>,
+    key: Option<&RequestKey>,
+) -> Result<Keyed<RetryOutcome>> {
+    if let Some(earlier) = earlier(tx, key)? {
+        return Ok(earlier);
+    }
+    let outcome = retry_job(tx, job, published)?;
+    if let (RetryOutcome::Requeued(record), Some(_)) = (&outcome, key) {
+        let detail = super::read::detail(tx.conn, record.id, tx.now())?;
+        keep(tx, key, &[AcceptedJob { detail, existing: false, known_source: true }])?;
+    }
+    Ok(Keyed::Done(outcome))
+}
+
+fn retry_job(tx: &mut JobsTx<'_>, job: JobId, published: Option<Seq>) -> Result<RetryOutcome> {
     let mut held = Held::find(tx.conn, job)?;
     let Ok(status) = next_state(held.status, Transition::RetryByPerson) else {
         return Ok(RetryOutcome::NotRetryable(held.status));
@@ -225,29 +289,16 @@ pub(crate) fn retry(tx: &mut JobsTx<'_>, job: JobId, published: Option<Seq>) -> 
         }
         seq = Some(next_ticket(tx.conn)?);
     }
-    let message = "Waiting to be tried again";
+    let behind = holder(tx.conn, held.exclusive_key.as_deref())?;
+    let message = behind.map_or_else(|| "Waiting to be tried again".to_owned(), parking::message);
     tx.conn
-        .prepare_cached("UPDATE stage SET status = 'running' WHERE job = ?1 AND status IN ('failed', 'cancelled')")?
+        .prepare_cached("UPDATE stage SET status = 'pending' WHERE job = ?1 AND status IN ('failed', 'cancelled')")?
         .execute([held.key])?;
-    tx.state_event(&mut held, status, message)?;
-    let changed = tx
-        .conn
-        .prepare_cached(
-            "UPDATE job SET status = ?1, queue = 'ready', epoch = epoch + 1, completed_at = NULL, run_at = ?2, failures = 0, \
-             deaths = 0, intent = 0, seq = ?3, message = ?4, version = ?5 WHERE key = ?6 AND status = ?7 AND epoch = ?8",
-        )?
-        .execute(params![
-            status.as_str(),
-            tx.now().as_millis(),
-            seq.map(|seq| signed(seq.0)),
-            message,
-            signed(held.version),
-            held.key,
-            held.status.as_str(),
-            held.epoch
-        ])?;
-    exactly_one(changed, held.id)?;
-    tx.changed(&held, status, Epoch(held.epoch().0 + 1));
-    recharge(tx, &held)?;
-    Ok(RetryOutcome::Requeued(record_by_key(tx.conn, held.key)?))
+    tx.state_event(&mut held, status, &message)?;
+    let retried = Held { failures: 0, deaths: 0, intent: false, seq: seq.map(|seq| signed(seq.0)), ..held };
+    let queue = if behind.is_some() { Queue::Parked } else { Queue::Ready };
+    let run_at = Some(tx.now());
+    change_state(tx, &retried, &Change { queue, run_at, ..Change::new(Transition::RetryByPerson, &message) })?;
+    recharge(tx, &retried)?;
+    Ok(RetryOutcome::Requeued(record_by_key(tx.conn, retried.key)?))
 }

@@ -4,14 +4,15 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use bytes::Bytes;
-use graphmill_core::{
-    Epoch, ErrorCode, EventKind, Fence, JobStatus, JobType, StageStatus, Timestamp, Transition, next_state,
-};
+use graphmill_core::{Epoch, ErrorCode, EventKind, Fence, JobType, StageStatus, Timestamp, Transition, next_state};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::accept::{end_stage, recharge};
 use super::journal::JobsTx;
-use super::row::{Held, JOB_COLUMN_COUNT, JOB_COLUMNS, exactly_one, job_record, json, signed, stages};
+use super::parking::{holder, park, park_others, promote_due};
+use super::row::{Held, JOB_COLUMN_COUNT, JOB_COLUMNS, job_record, json, stages};
+use super::transition::{Change, change_state};
+use super::types::paused;
 use crate::Result;
 use crate::records::{ClaimedJob, Lost, StageCheckpoint};
 use crate::requests::{ClaimRequest, NewJobError};
@@ -25,9 +26,10 @@ type Head = Reverse<(i64, i64, String)>;
 pub(crate) fn claim(tx: &mut JobsTx<'_>, request: &ClaimRequest) -> Result<Vec<ClaimedJob>> {
     void_old_leases(tx)?;
     promote_due(tx)?;
+    let paused = paused(tx.conn)?;
     let mut running = tx.state.counters.running(tx.conn)?;
     let mut claimed = Vec::new();
-    for (job_type, places) in &request.free {
+    for (job_type, places) in request.free.iter().filter(|(job_type, _)| !paused.contains(job_type)) {
         let mut places = *places;
         while places > 0 {
             let Some(priority) = top_priority(tx.conn, *job_type)? else { break };
@@ -35,14 +37,6 @@ pub(crate) fn claim(tx: &mut JobsTx<'_>, request: &ClaimRequest) -> Result<Vec<C
         }
     }
     Ok(claimed)
-}
-
-/// Jobs whose time has come are ready. The index of later ones is never walked beyond those.
-fn promote_due(tx: &JobsTx<'_>) -> Result<()> {
-    tx.conn
-        .prepare_cached("UPDATE job SET queue = 'ready' WHERE queue = 'later' AND run_at <= ?1")?
-        .execute([tx.now().as_millis()])?;
-    Ok(())
 }
 
 fn top_priority(conn: &Connection, job_type: JobType) -> Result<Option<i32>> {
@@ -111,19 +105,9 @@ fn next_key(conn: &Connection, job_type: JobType, priority: i32, collection: &st
 /// Claims a ready job, or parks it when another job with its exclusive key runs.
 fn claim_one(tx: &mut JobsTx<'_>, request: &ClaimRequest, key: i64) -> Result<Option<ClaimedJob>> {
     let mut held = Held::by_key(tx.conn, key)?;
-    if let Some(exclusive_key) = &held.exclusive_key {
-        let taken: bool = tx
-            .conn
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM job WHERE exclusive_key = ?1 AND exclusive_key IS NOT NULL AND status = 'running')",
-            )?
-            .query_row([exclusive_key], |row| row.get(0))?;
-        if taken {
-            tx.conn
-                .prepare_cached("UPDATE job SET queue = 'parked' WHERE key = ?1 AND queue = 'ready'")?
-                .execute([key])?;
-            return Ok(None);
-        }
+    if let Some(other) = holder(tx.conn, held.exclusive_key.as_deref())? {
+        park(tx, key, other)?;
+        return Ok(None);
     }
     let now = tx.now();
     let status = next_state(held.status, Transition::Claim)?;
@@ -131,27 +115,10 @@ fn claim_one(tx: &mut JobsTx<'_>, request: &ClaimRequest, key: i64) -> Result<Op
     held.attempts += 1;
     let message = if first { "Started" } else { "Going on" };
     tx.state_event(&mut held, status, message)?;
-    let changed = tx
-        .conn
-        .prepare_cached(
-            "UPDATE job SET status = ?1, queue = NULL, epoch = epoch + 1, attempts = ?2, started_at = coalesce(started_at, ?3), \
-             lease_until = ?4, message = ?5, version = ?6 WHERE key = ?7 AND status = ?8 AND epoch = ?9",
-        )?
-        .execute(params![
-            status.as_str(),
-            held.attempts,
-            now.as_millis(),
-            now.plus(request.lease).as_millis(),
-            message,
-            signed(held.version),
-            key,
-            held.status.as_str(),
-            held.epoch
-        ])?;
-    exactly_one(changed, held.id)?;
+    let lease_until = Some(now.plus(request.lease));
+    let epoch = change_state(tx, &held, &Change { lease_until, ..Change::new(Transition::Claim, message) })?;
+    park_others(tx, &held)?;
     tx.begin_attempt(key, held.attempts, &request.worker)?;
-    let epoch = Epoch(held.epoch().0 + 1);
-    tx.changed(&held, status, epoch);
     claimed_job(tx.conn, &held, epoch, now).map(Some)
 }
 
@@ -199,6 +166,8 @@ fn void_old_leases(tx: &mut JobsTx<'_>) -> Result<()> {
 pub(crate) fn requeue_lost(tx: &mut JobsTx<'_>) -> Result<Lost> {
     void_old_leases(tx)?;
     let mut lost = std::mem::take(&mut tx.state.found_lost);
+    super::events::sweep(tx.conn, tx.now())?;
+    super::answers::sweep(tx.conn, tx.now())?;
     let now = tx.now().as_millis();
     for held in Held::running(tx.conn)? {
         if held.lease_until.is_none_or(|until| until < now) {
@@ -223,25 +192,9 @@ fn take_back(tx: &mut JobsTx<'_>, mut held: Held) -> Result<Lost> {
     let status = next_state(held.status, Transition::Requeue)?;
     let message = "Interrupted; waiting to go on";
     tx.state_event(&mut held, status, message)?;
-    let changed = tx
-        .conn
-        .prepare_cached(
-            "UPDATE job SET status = ?1, queue = 'ready', run_at = ?2, lease_until = NULL, deaths = ?3, message = ?4, version = ?5 \
-             WHERE key = ?6 AND status = ?7 AND epoch = ?8",
-        )?
-        .execute(params![
-            status.as_str(),
-            now.as_millis(),
-            held.deaths,
-            message,
-            signed(held.version),
-            held.key,
-            held.status.as_str(),
-            held.epoch
-        ])?;
-    exactly_one(changed, held.id)?;
-    tx.unpark(held.exclusive_key.as_deref())?;
-    tx.changed(&held, status, held.epoch());
+    let run_at = Some(now);
+    change_state(tx, &held, &Change { run_at, ..Change::new(Transition::Requeue, message) })?;
+    rest_stage(tx, held.key)?;
     Ok(Lost { requeued: 1, failed: 0 })
 }
 
@@ -256,8 +209,7 @@ fn fail_crash_loop(tx: &mut JobsTx<'_>, mut held: Held) -> Result<()> {
         chunk_id: None,
         page: None,
     };
-    let status = next_state(held.status, Transition::Fail)?;
-    fail(tx, &mut held, status, &error)
+    fail(tx, &mut held, &error)
 }
 
 /// The stage that is under way.
@@ -268,30 +220,19 @@ pub(crate) fn running_stage(conn: &Connection, key: i64) -> Result<Option<String
         .optional()?)
 }
 
+/// The stage under way waits with its job; what it has done stays.
+pub(crate) fn rest_stage(tx: &JobsTx<'_>, key: i64) -> Result<()> {
+    tx.conn
+        .prepare_cached("UPDATE stage SET status = 'pending', since = NULL WHERE job = ?1 AND status = 'running'")?
+        .execute([key])?;
+    Ok(())
+}
+
 /// Ends a running job as failed. Its attempt is closed already.
-pub(crate) fn fail(tx: &mut JobsTx<'_>, held: &mut Held, status: JobStatus, error: &NewJobError) -> Result<()> {
+pub(crate) fn fail(tx: &mut JobsTx<'_>, held: &mut Held, error: &NewJobError) -> Result<()> {
     tx.error_row(held, error)?;
     end_stage(tx, held.key, StageStatus::Failed)?;
     tx.event(held, &EventKind::Error { error: error.message.clone(), code: error.code, will_retry: false })?;
-    let changed = tx
-        .conn
-        .prepare_cached(
-            "UPDATE job SET status = ?1, lease_until = NULL, completed_at = ?2, failures = ?3, deaths = ?4, message = ?5, version = ?6 \
-             WHERE key = ?7 AND status = ?8 AND epoch = ?9",
-        )?
-        .execute(params![
-            status.as_str(),
-            tx.now().as_millis(),
-            held.failures,
-            held.deaths,
-            error.message,
-            signed(held.version),
-            held.key,
-            held.status.as_str(),
-            held.epoch
-        ])?;
-    exactly_one(changed, held.id)?;
-    tx.unpark(held.exclusive_key.as_deref())?;
-    tx.changed(held, status, held.epoch());
+    change_state(tx, held, &Change::new(Transition::Fail, &error.message))?;
     recharge(tx, held)
 }

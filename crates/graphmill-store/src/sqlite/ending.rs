@@ -5,11 +5,12 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::{Map, Value};
 
 use super::accept::cancel_held;
-use super::claim::{fail, running_stage};
+use super::claim::{fail, rest_stage, running_stage};
 use super::housekeeping::{blobs_named_by, unnamed};
 use super::journal::JobsTx;
 use super::quota;
-use super::row::{Held, exactly_one, signed, text};
+use super::row::{Held, text};
+use super::transition::{Change, Queue, change_state};
 use super::work::merged_metadata;
 use crate::Result;
 use crate::records::Ended;
@@ -71,7 +72,6 @@ fn tell_snooze(tx: &mut JobsTx<'_>, held: &mut Held, code: ErrorCode, reason: &s
 }
 
 fn complete(tx: &mut JobsTx<'_>, mut held: Held, message: &str, metadata: &Map<String, Value>) -> Result<Ended> {
-    let status = next_state(held.status, Transition::Complete)?;
     let now = tx.now();
     tx.end_attempt(&held, "completed", now)?;
     tx.conn
@@ -82,23 +82,8 @@ fn complete(tx: &mut JobsTx<'_>, mut held: Held, message: &str, metadata: &Map<S
     let metadata = merged_metadata(tx, held.key, metadata)?;
     let stored = text(&metadata);
     tx.event(&mut held, &EventKind::Completed { message: message.to_owned(), metadata })?;
-    let changed = tx
-        .conn
-        .prepare_cached(
-            "UPDATE job SET status = ?1, lease_until = NULL, progress = 1, completed_at = ?2, deaths = 0, message = ?3, metadata = ?4, \
-             version = ?5 WHERE key = ?6 AND status = ?7 AND epoch = ?8",
-        )?
-        .execute(params![
-            status.as_str(),
-            now.as_millis(),
-            message,
-            stored,
-            signed(held.version),
-            held.key,
-            held.status.as_str(),
-            held.epoch
-        ])?;
-    exactly_one(changed, held.id)?;
+    held.progress = 1.0;
+    change_state(tx, &held, &Change { metadata: Some(&stored), ..Change::new(Transition::Complete, message) })?;
     let outputs = blobs_named_by(tx.conn, held.key, true)?;
     for sql in [
         "DELETE FROM unit WHERE job = ?1",
@@ -110,21 +95,18 @@ fn complete(tx: &mut JobsTx<'_>, mut held: Held, message: &str, metadata: &Map<S
     let unnamed_blobs = unnamed(tx.conn, outputs)?;
     // The caller deletes them: no power cut may bring back a job that wants them.
     tx.must_sync |= !unnamed_blobs.is_empty();
-    tx.unpark(held.exclusive_key.as_deref())?;
-    tx.changed(&held, status, held.epoch());
     if let (Some(document), Some(seq)) = (held.document, held.seq) {
         let bytes = quota::bytes_of_job(tx.conn, held.key)?;
         quota::note_published(tx.conn, &held.collection, document, seq, bytes)?;
     }
-    Ok(Ended { status, unnamed_blobs })
+    Ok(Ended { status: JobStatus::Completed, unnamed_blobs })
 }
 
 fn fail_for_good(tx: &mut JobsTx<'_>, mut held: Held, error: &NewJobError) -> Result<Ended> {
-    let status = next_state(held.status, Transition::Fail)?;
     let now = tx.now();
     tx.end_attempt(&held, "failed", now)?;
-    fail(tx, &mut held, status, error)?;
-    Ok(Ended { status, unnamed_blobs: Vec::new() })
+    fail(tx, &mut held, error)?;
+    Ok(Ended { status: JobStatus::Failed, unnamed_blobs: Vec::new() })
 }
 
 fn give_back(tx: &mut JobsTx<'_>, mut held: Held, outcome: &str, run_at: Timestamp, message: &str) -> Result<Ended> {
@@ -132,25 +114,9 @@ fn give_back(tx: &mut JobsTx<'_>, mut held: Held, outcome: &str, run_at: Timesta
     let now = tx.now();
     tx.end_attempt(&held, outcome, now)?;
     tx.state_event(&mut held, status, message)?;
-    let changed = tx
-        .conn
-        .prepare_cached(
-            "UPDATE job SET status = ?1, queue = ?2, run_at = ?3, lease_until = NULL, failures = ?4, deaths = 0, message = ?5, \
-             version = ?6 WHERE key = ?7 AND status = ?8 AND epoch = ?9",
-        )?
-        .execute(params![
-            status.as_str(),
-            if run_at > now { "later" } else { "ready" },
-            run_at.as_millis(),
-            held.failures,
-            message,
-            signed(held.version),
-            held.key,
-            held.status.as_str(),
-            held.epoch
-        ])?;
-    exactly_one(changed, held.id)?;
-    tx.unpark(held.exclusive_key.as_deref())?;
-    tx.changed(&held, status, held.epoch());
+    let queue = if run_at > now { Queue::Later } else { Queue::Ready };
+    let run_at = Some(run_at);
+    change_state(tx, &held, &Change { queue, run_at, ..Change::new(Transition::Requeue, message) })?;
+    rest_stage(tx, held.key)?;
     Ok(Ended { status, unnamed_blobs: Vec::new() })
 }

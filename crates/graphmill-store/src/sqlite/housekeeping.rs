@@ -65,13 +65,13 @@ pub(crate) fn delete_rows(tx: &mut JobsTx<'_>, jobs: &[Held]) -> Result<Deleted>
     let mut blobs = Vec::new();
     for job in jobs {
         blobs.extend(blobs_named_by(tx.conn, job.key, false)?);
+        super::events::bury(tx, job)?;
         for sql in [
             "DELETE FROM stage WHERE job = ?1",
             "DELETE FROM stage_data WHERE job = ?1",
             "DELETE FROM unit WHERE job = ?1",
             "DELETE FROM attempt WHERE job = ?1",
             "DELETE FROM job_error WHERE job = ?1",
-            "DELETE FROM event WHERE job = ?1",
             "DELETE FROM log WHERE job = ?1",
             "DELETE FROM blob WHERE job = ?1",
             "DELETE FROM job_bytes WHERE job = ?1",

@@ -91,18 +91,20 @@ impl JobsTx<'_> {
     /// Writes an event row at the job's next version and moves `held` there. The caller writes the version to the row.
     pub(crate) fn event(&mut self, held: &mut Held, kind: &EventKind) -> Result<()> {
         held.version += 1;
+        self.event_row(held.key, held.version, kind)?;
+        if held.version.is_multiple_of(1_000) {
+            super::events::forget_beyond(self.conn, held.key, EVENTS_MAX)?;
+        }
+        Ok(())
+    }
+
+    /// An event of the job with this key at this version. Its position in the order of all events is the next one: positions rise in commit
+    /// order, since there is one writer.
+    pub(crate) fn event_row(&mut self, key: i64, version: u64, kind: &EventKind) -> Result<()> {
         let json = serde_json::to_string(kind).map_err(|e| Error::Invalid(format!("event cannot be written: {e}")))?;
         self.conn
             .prepare_cached("INSERT INTO event (job, seq, at, kind) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![held.key, signed(held.version), self.now().as_millis(), json])?;
-        if held.version.is_multiple_of(1_000) {
-            self.conn
-                .prepare_cached(
-                    "DELETE FROM event WHERE job = ?1 AND seq <= \
-                     (SELECT seq FROM event WHERE job = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)",
-                )?
-                .execute(params![held.key, EVENTS_MAX])?;
-        }
+            .execute(params![key, signed(version), self.now().as_millis(), json])?;
         Ok(())
     }
 
@@ -158,18 +160,6 @@ impl JobsTx<'_> {
                 "UPDATE stage SET ran_ms = ran_ms + max(0, ?1 - since), since = NULL WHERE job = ?2 AND since IS NOT NULL",
             )?
             .execute(params![ended.as_millis(), held.key])?;
-        Ok(())
-    }
-
-    /// A job with this exclusive key no longer runs or no longer waits in front: the best of those parked behind it is ready.
-    pub(crate) fn unpark(&mut self, exclusive_key: Option<&str>) -> Result<()> {
-        let Some(exclusive_key) = exclusive_key else { return Ok(()) };
-        self.conn
-            .prepare_cached(
-                "UPDATE job SET queue = 'ready' WHERE key = (SELECT key FROM job WHERE queue = 'parked' AND exclusive_key = ?1 \
-                 ORDER BY priority DESC, key LIMIT 1)",
-            )?
-            .execute([exclusive_key])?;
         Ok(())
     }
 }

@@ -26,7 +26,10 @@ pub(super) type Place = (i64, i64);
 pub(crate) fn list(conn: &Connection, filter: &JobFilter, start: &PageStart, limit: u32) -> Result<JobPage> {
     let cells = cells(conn, filter)?;
     let counted: i64 = cells.iter().map(|cell| cell.jobs).sum();
-    let walked = filter.q.is_some() || filter.created_after.is_some() || filter.created_before.is_some();
+    let walked = filter.q.is_some()
+        || filter.created_after.is_some()
+        || filter.created_before.is_some()
+        || filter.aged_before.is_some();
     let query = Query { ranges: ranges(filter, &cells), filter };
     // One more than asked says whether anything follows.
     let take = i64::from(limit) + 1;
@@ -161,6 +164,9 @@ impl Query<'_> {
             if let Some(before) = self.filter.created_before {
                 condition("job.created_at < ?", before.as_millis().into());
             }
+            if let Some(before) = self.filter.aged_before {
+                condition("coalesce(job.completed_at, job.created_at) <= ?", before.as_millis().into());
+            }
             if let Some((created_at, key)) = below {
                 condition("(job.created_at, job.key) < (?", created_at.into());
                 condition("?)", key.into());
@@ -200,25 +206,27 @@ impl Query<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Whether collection, type or state are asked for.
+    /// Whether collection, type, state or age are asked for.
     pub(super) fn picks(&self) -> bool {
-        let JobFilter { status, job_type, collection, q: _, created_after: _, created_before: _ } = self.filter;
-        status.is_some() || job_type.is_some() || collection.is_some()
+        let JobFilter { status, job_type, collection, aged_before, q: _, created_after: _, created_before: _ } =
+            self.filter;
+        status.is_some() || job_type.is_some() || collection.is_some() || aged_before.is_some()
     }
 
-    /// The places of those of `keys` that have the collection, type and state asked for, in the order given.
+    /// The places of those of `keys` that have the collection, type, state and age asked for, in the order given.
     pub(super) fn narrowed(&self, conn: &Connection, keys: &[i64]) -> Result<Vec<Place>> {
         let mut statement = conn.prepare_cached(
             "SELECT created_at, key FROM job WHERE key = ?1 AND (?2 IS NULL OR status = ?2) AND (?3 IS NULL OR job_type = ?3) \
-             AND (?4 IS NULL OR collection = ?4)",
+             AND (?4 IS NULL OR collection = ?4) AND (?5 IS NULL OR coalesce(completed_at, created_at) <= ?5)",
         )?;
         let filter = self.filter;
         let (status, job_type) = (filter.status.map(JobStatus::as_str), filter.job_type.map(JobType::as_str));
         let collection = filter.collection.as_ref().map(|c| c.as_str());
+        let aged = filter.aged_before.map(graphmill_core::Timestamp::as_millis);
         let mut places = Vec::with_capacity(keys.len());
         for key in keys {
-            let place =
-                statement.query_row(params![key, status, job_type, collection], |row| Ok((row.get(0)?, row.get(1)?)));
+            let values = params![key, status, job_type, collection, aged];
+            let place = statement.query_row(values, |row| Ok((row.get(0)?, row.get(1)?)));
             places.extend(place.optional()?);
         }
         Ok(places)

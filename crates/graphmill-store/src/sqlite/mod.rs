@@ -3,6 +3,7 @@
 //! The order of (created_at, key) is that of (created_at, id), since ids rise with keys (`ids.rs`).
 
 mod accept;
+mod answers;
 mod claim;
 mod collection_delete;
 mod collection_store;
@@ -11,6 +12,7 @@ mod connection;
 mod counters;
 mod documents;
 mod ending;
+mod events;
 mod housekeeping;
 mod ids;
 mod journal;
@@ -19,11 +21,14 @@ mod lease;
 mod list;
 mod list_by_text;
 mod open;
+mod parking;
 mod quota;
 mod read;
 mod readers;
 mod row;
 mod store;
+mod transition;
+mod types;
 mod work;
 pub(crate) mod writer;
 

@@ -157,16 +157,17 @@ pub(crate) fn latest_job_of(conn: &Connection, document: DocumentId) -> Result<O
     Ok(conn.prepare_cached(&sql)?.query_row([document.as_bytes()], job_record).optional()?)
 }
 
-/// Time until the next pending job is due. Those that only wait for an exclusive key wait for an end, not for a time.
+/// Time until the next pending job of a type that is not paused is due. Those that only wait for an exclusive key wait for an end, not for a time.
 pub(crate) fn next_due(conn: &Connection, now: Timestamp) -> Result<Option<std::time::Duration>> {
     let ready: bool = conn
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE queue = 'ready')")?
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE queue = 'ready' AND job_type NOT IN (SELECT job_type FROM paused_type))")?
         .query_row([], |row| row.get(0))?;
     if ready {
         return Ok(Some(std::time::Duration::ZERO));
     }
     let next = conn
-        .prepare_cached("SELECT min(run_at) FROM job WHERE queue = 'later'")?
-        .query_row([], |row| optional_time(row, 0))?;
+        .prepare_cached("SELECT run_at FROM job WHERE queue = 'later' AND job_type NOT IN (SELECT job_type FROM paused_type) ORDER BY run_at LIMIT 1")?
+        .query_row([], |row| time(row, 0))
+        .optional()?;
     Ok(next.map(|at| at.since(now)))
 }

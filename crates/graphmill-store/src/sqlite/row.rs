@@ -150,7 +150,7 @@ pub(crate) fn stages(conn: &Connection, key: i64, now: Timestamp) -> Result<Vec<
         let status: StageStatus = word(row, 2)?;
         let ran = std::time::Duration::from_millis(unsigned(row, 4)?);
         let running = optional_time(row, 5)?.map_or(std::time::Duration::ZERO, |since| now.since(since));
-        let duration = (status != StageStatus::Pending).then_some(ran + running);
+        let duration = (status != StageStatus::Pending || !ran.is_zero()).then_some(ran + running);
         let stage = StageRecord { name: row.get(0)?, weight: row.get(1)?, status, progress: row.get(3)?, duration };
         Ok((stage, row.get(6)?))
     })?;

@@ -56,6 +56,7 @@ CREATE INDEX job_ready ON job (job_type, priority DESC, collection) WHERE queue 
 CREATE INDEX job_later ON job (run_at) WHERE queue = 'later';
 CREATE INDEX job_parked ON job (exclusive_key, priority DESC) WHERE queue = 'parked';
 CREATE UNIQUE INDEX job_exclusive ON job (exclusive_key) WHERE status = 'running' AND exclusive_key IS NOT NULL;
+CREATE INDEX job_waiting ON job (exclusive_key) WHERE status = 'pending' AND exclusive_key IS NOT NULL;
 CREATE INDEX job_dedupe ON job (dedupe_key) WHERE status = 'pending' AND dedupe_key IS NOT NULL;
 -- Tickets, cleanup.
 CREATE INDEX job_of_document ON job (document, seq) WHERE document IS NOT NULL;
@@ -77,7 +78,7 @@ CREATE TABLE job_text (job INTEGER PRIMARY KEY, words TEXT NOT NULL) STRICT;
 -- Which jobs have three characters in a row: finds the few that a rare `q` can mean; `words` decides. Rows follow those of job_text.
 CREATE VIRTUAL TABLE job_trigrams USING fts5 (words, content = '', contentless_delete = 1, tokenize = 'trigram', detail = 'none');
 
--- `ran_ms`: time of earlier claims; `since`: begin of the present run.
+-- `ran_ms`: time of earlier claims; `since`: begin of the present run. A stage whose job was given back is pending with what it has done.
 CREATE TABLE stage (
   job INTEGER NOT NULL,
   position INTEGER NOT NULL CHECK (position >= 0),
@@ -90,8 +91,7 @@ CREATE TABLE stage (
   units_total INTEGER NOT NULL DEFAULT 0 CHECK (units_total >= 0),
   PRIMARY KEY (job, position),
   CHECK ((progress = 1) = (status = 'completed')),
-  CHECK (since IS NULL OR status = 'running'),
-  CHECK (status <> 'pending' OR (progress = 0 AND ran_ms = 0))
+  CHECK (since IS NULL OR status = 'running')
 ) STRICT, WITHOUT ROWID;
 
 -- What a resumed stage needs, until the job completes.
@@ -143,13 +143,49 @@ CREATE TABLE job_error (
   PRIMARY KEY (job, number)
 ) STRICT, WITHOUT ROWID;
 
--- `seq` is the job's version at which it happened.
+-- `seq` is the job's version at which it happened; `position` is its place in the order of all events, never given twice.
 CREATE TABLE event (
+  position INTEGER PRIMARY KEY AUTOINCREMENT,
   job INTEGER NOT NULL,
   seq INTEGER NOT NULL CHECK (seq >= 1),
   at INTEGER NOT NULL,
   kind TEXT NOT NULL,
-  PRIMARY KEY (job, seq)
+  UNIQUE (job, seq)
+) STRICT;
+
+-- The highest position whose row was removed: who has seen less has missed something.
+CREATE TABLE event_floor (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  position INTEGER NOT NULL CHECK (position >= 1)
+) STRICT;
+
+-- Whose events stay for a while after the job's row is gone.
+CREATE TABLE deleted_job (
+  job INTEGER PRIMARY KEY,
+  id BLOB NOT NULL CHECK (length(id) = 16),
+  collection TEXT NOT NULL,
+  job_type TEXT NOT NULL,
+  deleted_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX deleted_job_by_age ON deleted_job (deleted_at);
+
+-- Answers under a caller's key (`scope`: whose keys they are), for a day.
+CREATE TABLE answer (
+  scope TEXT NOT NULL,
+  key TEXT NOT NULL CHECK (key <> ''),
+  at INTEGER NOT NULL,
+  request BLOB NOT NULL CHECK (length(request) = 32),
+  status INTEGER NOT NULL CHECK (status BETWEEN 200 AND 299),
+  location TEXT,
+  body TEXT NOT NULL,
+  PRIMARY KEY (scope, key)
+) STRICT;
+CREATE INDEX answer_by_age ON answer (at);
+
+-- Types of which no job is claimed.
+CREATE TABLE paused_type (
+  job_type TEXT PRIMARY KEY CHECK (job_type IN ('ingestion', 'reindex', 'clustering')),
+  at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE log (

@@ -4,20 +4,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use graphmill_core::{CollectionId, DocumentId, Fence, JobEvent, JobId, JobStatus, Seq};
+use graphmill_core::{CollectionId, DocumentId, Fence, JobEvent, JobId, JobStatus, JobType, Seq};
 use serde_json::{Map, Value};
 use tokio::sync::broadcast;
 
 use super::open::SqliteJobStore;
 use super::writer::Kind;
-use super::{accept, claim, documents, ending, housekeeping, list, read, work};
+use super::{accept, answers, claim, documents, ending, events, housekeeping, list, read, types, work};
 use crate::job_store::JobStore;
 use crate::records::{
-    BlobRole, CancelOutcome, ClaimedJob, DeleteOutcome, Deleted, DocumentDelete, Ended, Enqueued, JobChange, JobDetail,
-    JobPage, JobRecord, LogPage, Lost, RetryOutcome,
+    Acceptance, BlobRole, CancelOutcome, ClaimedJob, DeleteOutcome, Deleted, DocumentDelete, Ended, Enqueued,
+    EventPage, JobChange, JobDetail, JobPage, JobRecord, JobTypeRecord, KeptAnswer, Keyed, LogPage, Lost, RetryOutcome,
 };
 use crate::requests::{
-    ClaimRequest, Ending, JobFilter, LogQuery, NewJob, NewJobError, NewLog, Output, PageStart, Progress,
+    ClaimRequest, Ending, EventFilter, JobFilter, LogQuery, NewJob, NewJobError, NewLog, Output, PageStart, Progress,
+    RequestKey,
 };
 use crate::{Error, Result};
 
@@ -29,6 +30,7 @@ pub(super) const ACCEPT: Kind = Kind { durable: true, reserve: false, fault: Non
 pub(super) const STATE: Kind = Kind { durable: true, reserve: true, fault: None };
 
 const ENQUEUE: Kind = Kind { fault: Some(("store.enqueue.before_commit", "store.enqueue.after_commit")), ..ACCEPT };
+const RETRY: Kind = Kind { fault: Some(("store.retry.before_commit", "store.retry.after_commit")), ..ACCEPT };
 const UNITS: Kind = Kind { fault: Some(("store.units.before_commit", "store.units.after_commit")), ..WORK };
 const STAGE: Kind = Kind { fault: Some(("store.stage.before_commit", "store.stage.after_commit")), ..WORK };
 const INTENT: Kind = Kind { fault: Some(("store.intent.before_commit", "store.intent.after_commit")), ..STATE };
@@ -55,13 +57,39 @@ impl JobStore for SqliteJobStore {
         self.writer.write(ENQUEUE, move |tx| accept::enqueue(tx, &job)).await
     }
 
+    async fn enqueue_all(&self, jobs: Vec<NewJob>, key: Option<RequestKey>) -> Result<Keyed<Acceptance>> {
+        jobs.iter().try_for_each(accept::check)?;
+        self.writer.write(ENQUEUE, move |tx| accept::enqueue_all(tx, &jobs, key.as_ref())).await
+    }
+
+    async fn kept_answer(&self, scope: &str, key: &str) -> Result<Option<([u8; 32], KeptAnswer)>> {
+        let (scope, key, now) = (scope.to_owned(), key.to_owned(), self.clock.now());
+        self.readers.read(move |conn| answers::find(conn, &scope, &key, now)).await
+    }
+
+    async fn keep_answer(&self, key: RequestKey) -> Result<Keyed<()>> {
+        let keep = move |tx: &mut super::journal::JobsTx<'_>| {
+            if let Some(earlier) = answers::earlier(tx, Some(&key))? {
+                return Ok(earlier);
+            }
+            answers::keep(tx, Some(&key), &[])?;
+            Ok(Keyed::Done(()))
+        };
+        self.writer.write(ACCEPT, keep).await
+    }
+
     async fn cancel(&self, job: JobId, message: &str) -> Result<CancelOutcome> {
         let message = message.to_owned();
         self.writer.write(STATE, move |tx| accept::cancel(tx, job, &message)).await
     }
 
-    async fn retry(&self, job: JobId, published: Option<Seq>) -> Result<RetryOutcome> {
-        self.writer.write(ACCEPT, move |tx| accept::retry(tx, job, published)).await
+    async fn retry_keyed(
+        &self,
+        job: JobId,
+        published: Option<Seq>,
+        key: Option<RequestKey>,
+    ) -> Result<Keyed<RetryOutcome>> {
+        self.writer.write(RETRY, move |tx| accept::retry(tx, job, published, key.as_ref())).await
     }
 
     async fn accept_document_delete(&self, collection: &CollectionId, document: DocumentId) -> Result<DocumentDelete> {
@@ -83,6 +111,15 @@ impl JobStore for SqliteJobStore {
             return Err(Error::Full("no job is taken until there is room again".into()));
         }
         self.writer.write(WORK, move |tx| claim::claim(tx, &request)).await
+    }
+
+    async fn set_paused(&self, job_type: JobType, paused: bool) -> Result<()> {
+        self.writer.write(STATE, move |tx| types::set_paused(tx, job_type, paused)).await
+    }
+
+    async fn job_types(&self, collection: Option<&CollectionId>) -> Result<Vec<JobTypeRecord>> {
+        let collection = collection.cloned();
+        self.readers.read(move |conn| types::job_types(conn, collection.as_ref())).await
     }
 
     async fn next_due(&self) -> Result<Option<Duration>> {
@@ -170,6 +207,15 @@ impl JobStore for SqliteJobStore {
 
     async fn events(&self, job: JobId, after: u64, limit: u32) -> Result<Vec<JobEvent>> {
         self.readers.read(move |conn| read::events(conn, job, after, limit)).await
+    }
+
+    async fn event_head(&self) -> Result<u64> {
+        self.readers.read(events::head).await
+    }
+
+    async fn all_events(&self, filter: &EventFilter, after: u64, limit: u32) -> Result<Option<EventPage>> {
+        let filter = filter.clone();
+        self.readers.read(move |conn| events::page(conn, &filter, after, limit)).await
     }
 
     async fn logs(&self, job: JobId, query: &LogQuery) -> Result<LogPage> {

@@ -33,6 +33,7 @@ pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: 
         q: params.text("q")?.map(str::to_owned),
         created_after: params.parsed("created_after")?,
         created_before: params.parsed("created_before")?,
+        aged_before: None,
     };
     let (limit, offset) = (params.limit(50)?, params.offset()?);
     let start = match params.text("cursor")? {

@@ -56,3 +56,74 @@ INSERT INTO charge (document, collection, bytes) SELECT document, collection, ma
   WHERE document IS NOT NULL AND status IN ('pending', 'running') GROUP BY document;
 UPDATE collection SET documents = (SELECT count(*) FROM charge c WHERE c.collection = collection.name),
   bytes = (SELECT coalesce(sum(bytes), 0) FROM charge c WHERE c.collection = collection.name);
+
+-- A stage whose job was given back is pending with what it has done.
+ALTER TABLE stage RENAME TO stage_1;
+CREATE TABLE stage (
+  job INTEGER NOT NULL,
+  position INTEGER NOT NULL CHECK (position >= 0),
+  name TEXT NOT NULL,
+  weight INTEGER NOT NULL CHECK (weight >= 0),
+  status TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
+  progress REAL NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 1),
+  ran_ms INTEGER NOT NULL DEFAULT 0 CHECK (ran_ms >= 0),
+  since INTEGER,
+  units_total INTEGER NOT NULL DEFAULT 0 CHECK (units_total >= 0),
+  PRIMARY KEY (job, position),
+  CHECK ((progress = 1) = (status = 'completed')),
+  CHECK (since IS NULL OR status = 'running')
+) STRICT, WITHOUT ROWID;
+INSERT INTO stage SELECT job, position, name, weight,
+  CASE WHEN status = 'running' AND (SELECT job.status FROM job WHERE job.key = stage_1.job) = 'pending' THEN 'pending' ELSE status END,
+  progress, ran_ms, since, units_total FROM stage_1;
+DROP TABLE stage_1;
+
+-- One order over the events of all jobs.
+ALTER TABLE event RENAME TO event_1;
+CREATE TABLE event (
+  position INTEGER PRIMARY KEY AUTOINCREMENT,
+  job INTEGER NOT NULL,
+  seq INTEGER NOT NULL CHECK (seq >= 1),
+  at INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  UNIQUE (job, seq)
+) STRICT;
+INSERT INTO event (job, seq, at, kind) SELECT job, seq, at, kind FROM event_1 ORDER BY at, job, seq;
+DROP TABLE event_1;
+
+-- The highest position whose row was removed: who has seen less has missed something.
+CREATE TABLE event_floor (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  position INTEGER NOT NULL CHECK (position >= 1)
+) STRICT;
+
+-- Whose events stay for a while after the job's row is gone.
+CREATE TABLE deleted_job (
+  job INTEGER PRIMARY KEY,
+  id BLOB NOT NULL CHECK (length(id) = 16),
+  collection TEXT NOT NULL,
+  job_type TEXT NOT NULL,
+  deleted_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX deleted_job_by_age ON deleted_job (deleted_at);
+
+-- Answers under a caller's key (`scope`: whose keys they are), for a day.
+CREATE TABLE answer (
+  scope TEXT NOT NULL,
+  key TEXT NOT NULL CHECK (key <> ''),
+  at INTEGER NOT NULL,
+  request BLOB NOT NULL CHECK (length(request) = 32),
+  status INTEGER NOT NULL CHECK (status BETWEEN 200 AND 299),
+  location TEXT,
+  body TEXT NOT NULL,
+  PRIMARY KEY (scope, key)
+) STRICT;
+CREATE INDEX answer_by_age ON answer (at);
+
+-- Types of which no job is claimed.
+CREATE TABLE paused_type (
+  job_type TEXT PRIMARY KEY CHECK (job_type IN ('ingestion', 'reindex', 'clustering')),
+  at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX job_waiting ON job (exclusive_key) WHERE status = 'pending' AND exclusive_key IS NOT NULL;
