@@ -88,6 +88,8 @@ codes! {
     CollectionDeleting = "collection_deleting",
     /// There is a collection of this name with other settings.
     CollectionExists = "collection_exists",
+    /// Backups are made one at a time.
+    BackupRunning = "backup_running",
     /// The server is starting or stopping.
     Unavailable = "unavailable",
     /// The client took too long.

@@ -11,6 +11,7 @@ mod filter;
 mod folding;
 mod found;
 mod fulltext;
+mod hold;
 mod ids;
 mod layers;
 mod open;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 use graphmill_core::Clock;
 
+pub use hold::Hold;
 pub use open::EmbeddedOptions;
 use readers::Readers;
 use stats::LayerCounts;

@@ -11,6 +11,7 @@ use graphmill_store::{Blobs, DiskGuard, JobStore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::BackupSource;
 use crate::access::AccessPolicy;
 use crate::api::search::QueryEmbedder;
 use crate::auth::Failures;
@@ -35,6 +36,8 @@ pub struct Services {
     pub maintenance: Maintenance,
     /// Keys of the API.
     pub keys: Arc<KeyRing>,
+    /// Makes backups of the stores.
+    pub backup: Arc<dyn BackupSource>,
     /// The stores' clock; dates the progress messages of streams.
     pub clock: Arc<dyn Clock>,
 }

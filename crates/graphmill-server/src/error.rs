@@ -152,7 +152,8 @@ pub fn status_of(code: ErrorCode) -> StatusCode {
         | C::QuotaExceeded
         | C::CollectionDeleting
         | C::CollectionExists
-        | C::SpaceMismatch => StatusCode::CONFLICT,
+        | C::SpaceMismatch
+        | C::BackupRunning => StatusCode::CONFLICT,
         C::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         C::WrongContentType | C::UnsupportedFormat => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         C::Encrypted | C::Damaged | C::TooManyChunks => StatusCode::UNPROCESSABLE_ENTITY,

@@ -12,7 +12,7 @@ use axum::routing::{delete, get, post};
 use graphmill_core::ErrorCode;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::api::{documents, graph, health, jobs, keys, search, upload};
+use crate::api::{backup, documents, graph, health, jobs, keys, search, upload};
 use crate::error::shortened;
 use crate::{AppState, Error, access, auth};
 
@@ -35,6 +35,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/graph/export", get(graph::export::handle))
         .route("/api/keys", get(keys::list::handle).post(keys::create::handle))
         .route("/api/keys/{name}", delete(keys::revoke::handle))
+        .route("/api/backup", get(backup::handle))
         .route("/livez", get(health::live::handle))
         .route("/readyz", get(health::ready::handle))
         .route("/version", get(health::version::handle))

@@ -6,6 +6,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use graphmill_core::{
     ChunkFacts, ChunkId, Clock, CollectionId, ContentHash, DocumentId, ErrorCode, Fence, JobId, JobType, Seq,
     SystemClock,
@@ -50,6 +53,21 @@ impl Answer {
     }
 }
 
+/// Gives one archive, then is busy.
+#[derive(Default)]
+struct OneBackup(std::sync::atomic::AtomicBool);
+
+#[async_trait::async_trait]
+impl crate::BackupSource for OneBackup {
+    async fn begin(&self) -> Result<BoxStream<'static, std::io::Result<Bytes>>, crate::BackupRefused> {
+        if self.0.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            return Err(crate::BackupRefused::Running);
+        }
+        let pieces = ["an ", "archive"].map(|piece| Ok(Bytes::from_static(piece.as_bytes())));
+        Ok(futures::stream::iter(pieces).boxed())
+    }
+}
+
 impl TestServer {
     pub(crate) async fn start() -> Self {
         Self::with(ServerConfig::default(), Arc::new(SystemClock)).await
@@ -78,7 +96,8 @@ impl TestServer {
         let policy = KeyPolicy { local_token: Some(LOCAL_TOKEN.to_owned()), always: false };
         let keys = KeyRing::load(jobs.clone(), clock.clone(), policy).await.unwrap();
         let query_embedder = QueryEmbedder::new(embedder);
-        let services = Services { jobs, graph, query_embedder, blobs, disk, maintenance, keys, clock };
+        let backup = Arc::new(OneBackup::default());
+        let services = Services { jobs, graph, query_embedder, blobs, disk, maintenance, keys, backup, clock };
         let state = AppState::new(services, config);
         Self { router: router(state.clone()), state, dir }
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use graphmill_core::ContentHash;
+use parking_lot::Mutex;
 use rand::Rng;
 
 use crate::{Error, Result};
@@ -23,6 +24,43 @@ const UNFINISHED: &str = "unfinished";
 #[derive(Debug, Clone)]
 pub struct Blobs {
     root: Arc<Path>,
+    pins: Arc<Mutex<Pins>>,
+}
+
+/// Who wants blobs to stay, and which are to go once nobody does.
+#[derive(Debug, Default)]
+struct Pins {
+    holders: usize,
+    deferred: Vec<String>,
+}
+
+/// While it lives no blob is removed. Dropped without [`BlobPin::release`], what should have gone meanwhile stays until the next sweep.
+#[derive(Debug)]
+pub struct BlobPin {
+    blobs: Blobs,
+    released: bool,
+}
+
+impl BlobPin {
+    /// Removes what should have gone meanwhile, unless another pin stands.
+    ///
+    /// # Errors
+    /// A blob cannot be removed; the next sweep tries again.
+    pub async fn release(mut self) -> Result<()> {
+        self.released = true;
+        for key in self.blobs.unpin() {
+            self.blobs.delete(&key).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for BlobPin {
+    fn drop(&mut self) {
+        if !self.released {
+            self.blobs.unpin();
+        }
+    }
 }
 
 /// A blob that is safe on disk.
@@ -46,7 +84,7 @@ impl Blobs {
         for entry in std::fs::read_dir(&unfinished).map_err(failed)? {
             std::fs::remove_file(entry.map_err(failed)?.path()).map_err(failed)?;
         }
-        Ok(Self { root: root.into() })
+        Ok(Self { root: root.into(), pins: Arc::default() })
     }
 
     /// A key that nobody has: `kind/xx/…`, spread over 1,024 folders.
@@ -106,8 +144,28 @@ impl Blobs {
         .await
     }
 
-    /// Removes a blob; one that is not there is fine.
+    /// Keeps every blob that there is: removals wait until the pin is released.
+    pub fn pin(&self) -> BlobPin {
+        self.pins.lock().holders += 1;
+        BlobPin { blobs: self.clone(), released: false }
+    }
+
+    /// One holder less; the keys to remove when it was the last.
+    fn unpin(&self) -> Vec<String> {
+        let mut pins = self.pins.lock();
+        pins.holders -= 1;
+        if pins.holders == 0 { std::mem::take(&mut pins.deferred) } else { Vec::new() }
+    }
+
+    /// Removes a blob; one that is not there is fine. While blobs are pinned it is removed later.
     pub async fn delete(&self, key: &str) -> Result<()> {
+        {
+            let mut pins = self.pins.lock();
+            if pins.holders > 0 {
+                pins.deferred.push(key.to_owned());
+                return Ok(());
+            }
+        }
         let (path, key, root) = (self.local_path(key)?, key.to_owned(), self.root.clone());
         blocking(move || {
             match std::fs::remove_file(&path) {
@@ -335,6 +393,23 @@ mod tests {
         }
         keys.sort_by(|a, b| a.split('/').cmp(b.split('/')));
         assert_eq!(seen, keys);
+    }
+
+    #[tokio::test]
+    async fn a_pinned_blob_goes_when_the_last_pin_is_released() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(dir.path()).unwrap();
+        blobs.put("a/b", Bytes::from_static(b"x")).await.unwrap();
+        let (one, two) = (blobs.pin(), blobs.clone().pin());
+        blobs.delete("a/b").await.unwrap();
+        one.release().await.unwrap();
+        assert_eq!(blobs.read("a/b").await.unwrap(), "x");
+        two.release().await.unwrap();
+        assert_eq!(blobs.size("a/b").await.unwrap(), None);
+        drop(blobs.pin());
+        blobs.put("a/c", Bytes::from_static(b"x")).await.unwrap();
+        blobs.delete("a/c").await.unwrap();
+        assert_eq!(blobs.size("a/c").await.unwrap(), None);
     }
 
     #[tokio::test]

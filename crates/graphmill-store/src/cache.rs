@@ -63,6 +63,11 @@ impl SqliteContentCache {
         Ok(Self { writer: Writer::start("cache-writer", thread)?, readers: Readers::new(path, 2) })
     }
 
+    /// The file.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.readers.path()
+    }
+
     /// Deletes all answers of a collection; returns how many there were.
     ///
     /// # Errors

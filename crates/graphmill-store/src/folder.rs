@@ -16,6 +16,8 @@ use crate::{Error, Result};
 
 /// Name of the lock file.
 const LOCK_FILE: &str = "graphmill.lock";
+/// What a restore has not finished; while it stands nobody takes the folder.
+pub const RESTORING: &str = "unfinished-restore";
 
 /// The process that owns a data folder, as its lock file says.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +51,12 @@ impl DataFolder {
     /// [`Error::Unusable`]: another process owns it (names its pid and URL), or it cannot be made or written.
     pub fn lock(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        if path.join(RESTORING).exists() {
+            return Err(Error::Unusable(format!(
+                "a restore into {} did not end; run `graphmill restore` again (it begins anew), or remove the folder",
+                path.display()
+            )));
+        }
         // Documents of people lie in it: nobody else may look.
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.map_err(|e| cannot(path, "be made", &e))?;

@@ -13,7 +13,7 @@ pub mod requests;
 pub mod space;
 pub mod sqlite;
 
-pub use blobs::{BlobWriter, Blobs, WrittenBlob};
+pub use blobs::{BlobPin, BlobWriter, Blobs, WrittenBlob};
 pub use cache::SqliteContentCache;
 pub use collection_store::{CollectionStore, CollectionUse};
 pub use error::{Error, Result};
@@ -21,4 +21,4 @@ pub use folder::{DataFolder, RunningServer, find_running};
 pub use job_store::JobStore;
 pub use keys::KeyStore;
 pub use space::{DiskGuard, DiskOptions, DiskState};
-pub use sqlite::{SqliteJobStore, SqliteOptions};
+pub use sqlite::{Hold, SqliteJobStore, SqliteOptions};

@@ -22,6 +22,7 @@ use graphmill_store::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::backup::EmbeddedBackup;
 use crate::config::Config;
 
 /// How often the room on the disk is looked at.
@@ -57,6 +58,7 @@ struct Stores {
     blobs: Blobs,
     disk: Arc<DiskGuard>,
     clock: Arc<dyn Clock>,
+    backup: Arc<EmbeddedBackup>,
 }
 
 impl Assembly {
@@ -87,6 +89,7 @@ impl Assembly {
             blobs: stores.blobs.clone(),
             disk: stores.disk.clone(),
             maintenance: maintenance.clone(),
+            backup: stores.backup.clone(),
             clock: stores.clock.clone(),
         };
         let state = AppState::new(services, server_config(config, listener.local_addr()?));
@@ -147,10 +150,8 @@ impl Stores {
         let disk = Arc::new(DiskGuard::open(DiskOptions { dir: dir.to_owned(), reserve_bytes: config.reserve_bytes })?);
         let mut options = SqliteOptions::new(dir.join("jobs.db"), clock.clone());
         options.disk = Some(disk.clone());
-        let store = Arc::new(SqliteJobStore::open(options)?);
-        let (jobs, keys): (Arc<dyn JobStore>, Arc<dyn KeyStore>) = (store.clone(), store);
-        let graph: Arc<dyn GraphStore> =
-            Arc::new(EmbeddedGraph::open(EmbeddedOptions::new(dir.join("graph.db"), clock.clone()))?);
+        let jobs = Arc::new(SqliteJobStore::open(options)?);
+        let graph = Arc::new(EmbeddedGraph::open(EmbeddedOptions::new(dir.join("graph.db"), clock.clone()))?);
         graph.bind(jobs.id()).await?;
         let highest = graph.highest_seq().await?;
         warn_of_lost_graph(&*jobs, highest).await?;
@@ -158,7 +159,9 @@ impl Stores {
         jobs.raise_tickets_above(highest).await?;
         let cache = Arc::new(SqliteContentCache::open_with(dir.join("cache.db"), Some(disk.clone()))?);
         let blobs = Blobs::open(dir.join("blobs"))?;
-        Ok(Self { jobs, keys, graph, cache, blobs, disk, clock })
+        let (all, time) = (blobs.clone(), clock.clone());
+        let backup = EmbeddedBackup::new(jobs.clone(), graph.clone(), cache.clone(), all, time, dir);
+        Ok(Self { jobs: jobs.clone(), keys: jobs, graph, cache, blobs, disk, clock, backup: Arc::new(backup) })
     }
 }
 

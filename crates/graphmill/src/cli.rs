@@ -47,6 +47,10 @@ pub(crate) enum Command {
     Jobs(JobsCommand),
     /// Write the graph of a collection as JSON Lines
     Export(ExportArgs),
+    /// Write jobs, graph, cache and files of this moment to one file, while jobs run
+    Backup(BackupArgs),
+    /// Make a data folder from a backup
+    Restore(RestoreArgs),
     /// Counts of the graph
     Stats(CollectionArgs),
     /// Version of this program
@@ -167,6 +171,25 @@ pub(crate) struct ExportArgs {
     /// File to write (default: standard output)
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// Arguments of `backup`.
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// File to write; it appears under its name only when it is whole and checked
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Replace the file if it is there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// Arguments of `restore`.
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// A file that `graphmill backup` wrote
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 /// A collection.

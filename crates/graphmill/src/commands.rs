@@ -1,7 +1,9 @@
 //! The commands, one file each.
 
+pub(crate) mod backup;
 pub(crate) mod export;
 pub(crate) mod ingest;
 pub(crate) mod jobs;
+pub(crate) mod restore;
 pub(crate) mod serve;
 pub(crate) mod stats;

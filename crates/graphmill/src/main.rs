@@ -1,6 +1,7 @@
 //! graphmill: the job server, its workers, the graph and the command line in one binary.
 
 mod assembly;
+mod backup;
 mod cli;
 mod client;
 mod commands;
@@ -66,6 +67,8 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
         }
         Command::Jobs(JobsCommand::Cancel { job }) => commands::jobs::cancel(config, &job).await,
         Command::Jobs(JobsCommand::Retry { job }) => commands::jobs::retry(config, &job).await,
+        Command::Backup(args) => commands::backup::run(config, args).await,
+        Command::Restore(args) => commands::restore::run(config, args).await,
         Command::Export(args) => commands::export::run(config, args).await,
         Command::Stats(args) => commands::stats::run(config, args).await,
         Command::Version | Command::ParseChild => Ok(ExitCode::SUCCESS), // answered in `run` and `main`

@@ -13,6 +13,7 @@ mod counters;
 mod documents;
 mod ending;
 mod events;
+mod hold;
 mod housekeeping;
 mod ids;
 mod journal;
@@ -33,5 +34,6 @@ mod work;
 pub(crate) mod writer;
 
 pub(crate) use connection::{Schema, open_writer, wal_path};
+pub use hold::Hold;
 pub use open::{SqliteJobStore, SqliteOptions};
 pub(crate) use readers::Readers;

@@ -29,6 +29,11 @@ impl Readers {
         Self { shared: Arc::new(Shared { path, idle: Mutex::new(Vec::new()), permits }) }
     }
 
+    /// The file.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.shared.path
+    }
+
     /// Runs `read` on one snapshot of the file.
     pub(crate) async fn read<T, F>(&self, read: F) -> Result<T>
     where

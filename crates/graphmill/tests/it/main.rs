@@ -1,5 +1,6 @@
 //! Tests of the product as a whole: the real binary, real documents, real kills.
 
+mod backup;
 mod cancel;
 mod cases;
 mod cli;
