@@ -56,6 +56,21 @@ impl EntityName {
         Ok(Self(Arc::from(out)))
     }
 
+    /// What a search for part of a name looks for in normalised names: the part as it stands and with its simple plural removed, when that is
+    /// something else. Empty when nothing is left of it.
+    pub fn search_forms(part: &str) -> Vec<String> {
+        let cleaned: String = part.chars().filter(|c| !c.is_control() || c.is_whitespace()).collect();
+        let words: Vec<String> = fold(&cleaned).split_whitespace().map(str::to_owned).collect();
+        let whole = words.join(" ");
+        if whole.is_empty() {
+            return Vec::new();
+        }
+        let mut one = whole.clone();
+        singular(&mut one);
+        // Where the one is the beginning of the other, whatever holds the longer holds the shorter too.
+        if whole.starts_with(&one) { vec![one] } else { vec![whole, one] }
+    }
+
     /// A name that a store kept; it was normalised when it was written.
     pub fn from_stored(name: &str) -> Self {
         Self(Arc::from(name))
@@ -119,6 +134,16 @@ mod tests {
         for word in ["class", "status", "analysis", "atlas", "gas", "bus", "chaos", "aws"] {
             assert_eq!(key(word), word);
         }
+    }
+
+    #[test]
+    fn a_search_looks_for_what_names_are_kept_as() {
+        assert_eq!(EntityName::search_forms("  NORTH\tGate "), ["north gate"]);
+        assert_eq!(EntityName::search_forms("Pumps"), ["pump"]);
+        assert_eq!(EntityName::search_forms("batteries"), ["batteries", "battery"]);
+        assert_eq!(EntityName::search_forms("Ｓtraße"), ["strasse"]);
+        assert_eq!(EntityName::search_forms("(\u{0}"), ["("]);
+        assert!(EntityName::search_forms(" \u{7}\n").is_empty());
     }
 
     #[test]

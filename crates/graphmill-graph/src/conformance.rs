@@ -6,6 +6,7 @@ pub mod collections;
 pub mod fixtures;
 pub mod histories;
 pub mod layers;
+pub mod listing;
 pub mod publishing;
 pub mod reading;
 pub mod searching;
@@ -73,6 +74,12 @@ macro_rules! graph_conformance {
             reading::{
                 stats_count_live_data, documents_are_listed_newest_first, chunks_are_paged, blobs_that_nobody_names,
                 the_export_is_canonical, an_export_is_of_one_moment
+            },
+            listing::{
+                documents_are_filtered_and_sorted, entities_of_a_document_by_mentions, parts_of_names_are_found,
+                entities_are_walked_in_every_order, an_entity_shows_its_evidence, collections_have_entities_of_their_own,
+                communities_are_read_of_one_generation, a_large_community_is_paged, layers_say_how_far_they_are_behind,
+                a_cursor_of_something_else_is_refused
             },
             searching::{
                 words_are_found_in_live_chunks_alone, scripts_without_spaces_are_found, nearest_is_exact,

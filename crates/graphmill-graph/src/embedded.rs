@@ -1,9 +1,15 @@
 //! The embedded backend: one SQLite file, one thread that writes, a pool of readers. Nothing but a folder is needed.
 
+mod aliases;
 mod check;
 mod collection_removal;
 mod collections;
+mod communities;
+mod document_entities;
+mod document_list;
 mod documents;
+mod entity_detail;
+mod entity_list;
 mod entity_rows;
 mod export;
 mod facts_column;
@@ -14,6 +20,7 @@ mod fulltext;
 mod hold;
 mod ids;
 mod layers;
+mod names;
 mod open;
 mod placements;
 mod publish;
@@ -23,8 +30,10 @@ mod remove;
 mod search;
 mod sql_error;
 mod staging;
+mod staleness;
 mod stats;
 mod store;
+mod upgrade_functions;
 mod vectors;
 mod writer;
 

@@ -5,14 +5,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use graphmill_core::{ChunkId, CollectionId, DocumentId, EntityId, Seq};
+use graphmill_core::{ChunkId, CollectionId, CommunityId, DocumentId, EntityId, Seq};
 use serde_json::{Map, Value};
 
 use crate::Result;
+use crate::listing::{
+    CommunityDetail, CommunityList, DocumentEntity, DocumentPage, DocumentQuery, EntityDetail, EntityQuery,
+    LayerReport, Page, PageStart,
+};
 use crate::records::{
-    ChunkRecord, CollectionRemoval, CommunityRow, Discrepancy, DocumentRecord, FoundChunk, GraphStats, Layer, LayerRun,
-    LayerState, Neighbourhood, ProjectionRow, Publication, PublishOutcome, PublishedSeq, RemoveOutcome, SearchFilter,
-    SearchHit, SimilarityRow, Space, SpaceId, StagedChunk, Touch, TouchOutcome,
+    ChunkRecord, CollectionRemoval, CommunityRow, Discrepancy, DocumentRecord, EntityRecord, FoundChunk, GraphStats,
+    Layer, LayerRun, LayerState, Neighbourhood, ProjectionRow, Publication, PublishOutcome, PublishedSeq,
+    RemoveOutcome, SearchFilter, SearchHit, SimilarityRow, Space, SpaceId, StagedChunk, Touch, TouchOutcome,
 };
 
 /// The graph: facts, folds and layers of DESIGN.md. Every method is atomic but `stage`, whose batches are each. Publishing, removal,
@@ -107,13 +111,16 @@ pub trait GraphStore: Send + Sync + 'static {
     /// The ticket that stands for a document, a tombstone's too.
     async fn published_seq(&self, document: DocumentId) -> Result<Option<PublishedSeq>>;
 
-    /// Published documents of a collection (all when `None`), newest `updated_at` first, then by id; and how many there are.
-    async fn documents(
+    /// A page of published documents.
+    async fn documents(&self, query: &DocumentQuery, start: &PageStart, limit: u32) -> Result<DocumentPage>;
+
+    /// A page of the entities of a published document, those that it mentions most first, then by id; `None` when there is no such document.
+    async fn document_entities(
         &self,
-        collection: Option<&CollectionId>,
-        offset: u64,
+        document: DocumentId,
+        start: &PageStart,
         limit: u32,
-    ) -> Result<(Vec<DocumentRecord>, u64)>;
+    ) -> Result<Option<Page<DocumentEntity>>>;
 
     /// Placed chunks of a document with index ≥ `from`, in order.
     async fn chunks(&self, document: DocumentId, from: u32, limit: u32) -> Result<Vec<ChunkRecord>>;
@@ -155,7 +162,39 @@ pub trait GraphStore: Send + Sync + 'static {
         entities: u32,
     ) -> Result<Vec<FoundChunk>>;
 
-    /// Entities within `hops` relations of `ids`, at most `limit`, nearest first.
+    /// A page of the entities of a collection.
+    async fn entities(
+        &self,
+        collection: &CollectionId,
+        query: &EntityQuery,
+        start: &PageStart,
+        limit: u32,
+    ) -> Result<Page<EntityRecord>>;
+
+    /// An entity of any collection with its evidence and a page of its mentions, all of one moment.
+    async fn entity(&self, entity: EntityId, mentions: &PageStart, limit: u32) -> Result<Option<EntityDetail>>;
+
+    /// A page of the communities that readers see (of one level when it is given).
+    async fn communities(
+        &self,
+        collection: &CollectionId,
+        level: Option<u32>,
+        start: &PageStart,
+        limit: u32,
+    ) -> Result<CommunityList>;
+
+    /// A community of any collection that readers see, with a page of its members, all of one generation. `None` when no member of it lives.
+    async fn community(
+        &self,
+        community: CommunityId,
+        members: &PageStart,
+        limit: u32,
+    ) -> Result<Option<CommunityDetail>>;
+
+    /// How far the layers of a collection are behind.
+    async fn layer_report(&self, collection: &CollectionId) -> Result<LayerReport>;
+
+    /// Entities within `hops` relations of `ids`, at most `limit`: nearest first, at equal distance those that the strongest relations lead to.
     async fn expand(&self, collection: &CollectionId, ids: &[EntityId], hops: u32, limit: u32)
     -> Result<Neighbourhood>;
 

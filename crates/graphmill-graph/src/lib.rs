@@ -2,11 +2,13 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod cursor;
 pub mod embedded;
 mod error;
 pub mod export;
 pub mod folds;
 pub mod graph_store;
+pub mod listing;
 pub mod records;
 mod varint;
 

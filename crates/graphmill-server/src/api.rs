@@ -6,6 +6,7 @@ pub(crate) mod graph;
 pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod keys;
+pub(crate) mod paging;
 pub(crate) mod search;
 pub(crate) mod shape;
 pub(crate) mod upload;

@@ -6,10 +6,13 @@ use serde_json::Map;
 
 use super::fixtures::{DIMENSION, Draft, assert_whole, export_default, export_text};
 use super::{Backend, TestGraph};
+use crate::listing::{DocumentQuery, EntityQuery, PageStart};
 use crate::records::{
     CommunityRow, Layer, PublishOutcome, PublishedSeq, RemoveOutcome, SearchFilter, SimilarityRow, Touch, TouchOutcome,
 };
 use crate::{Error, GraphStore};
+
+const FIRST: PageStart = PageStart::Offset(0);
 
 fn team() -> CollectionId {
     "team".parse().expect("a valid name")
@@ -110,8 +113,16 @@ pub async fn a_collection_under_removal_is_not_there(backend: &dyn Backend) {
     assert!(store.chunks(document, 0, 10).await.expect("they are read").is_empty());
     let stands = store.published_seq(document).await.expect("a ticket is read");
     assert_eq!(stands, Some(PublishedSeq { seq: Seq(200), deleted: true }));
-    assert_eq!(store.documents(None, 0, 10).await.expect("they are listed").1, 2);
-    assert_eq!(store.documents(Some(&team()), 0, 10).await.expect("they are listed"), (Vec::new(), 0));
+    let listed = async |query: DocumentQuery| store.documents(&query, &FIRST, 10).await.expect("they are listed");
+    assert_eq!(listed(DocumentQuery::default()).await.total, 2);
+    assert_eq!(listed(DocumentQuery { q: Some("md".into()), ..DocumentQuery::default() }).await.total, 2);
+    assert_eq!(listed(DocumentQuery { collection: Some(team()), ..DocumentQuery::default() }).await.total, 0);
+    let entities = store.entities(&team(), &EntityQuery::default(), &FIRST, 10).await.expect("they are listed");
+    assert_eq!((entities.total, entities.items), (0, Vec::new()));
+    assert!(store.document_entities(document, &FIRST, 10).await.expect("they are read").is_none());
+    let theirs = graphmill_core::EntityId::new(&team(), &graphmill_core::EntityName::new("A").expect("a name"));
+    assert!(store.entity(theirs, &FIRST, 10).await.expect("it is read").is_none());
+    assert_eq!(store.layer_report(&team()).await.expect("layers are read"), Default::default());
     assert_eq!(store.stats(Some(&team())).await.expect("stats are read").chunks, 0);
     assert!(store.fulltext(&team(), "text", 10, &none).await.expect("a search").is_empty());
     assert!(store.nearest(&team(), space, &[1.0; DIMENSION as usize], 10, &none).await.expect("a search").is_empty());

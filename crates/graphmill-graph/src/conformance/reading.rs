@@ -7,6 +7,8 @@ use graphmill_core::{ChunkFacts, CollectionId, ContentHash, Seq};
 
 use super::Backend;
 use super::fixtures::{Draft, export_default, export_text};
+use crate::GraphStore;
+use crate::listing::{DocumentQuery, PageStart};
 use crate::records::DocumentRecord;
 
 /// Counts are of live data, staged chunks apart.
@@ -46,16 +48,27 @@ pub async fn documents_are_listed_newest_first(backend: &dyn Backend) {
     drafts[1].put(store, 9).await;
     store.remove(&drafts[4].collection, drafts[4].id(), Seq(10)).await.expect("it is removed");
     Draft::new("staged.md", &["A"]).stage(store).await;
-    let (listed, total) = store.documents(None, 0, 50).await.expect("documents are listed");
+    let (listed, total) = listed_of(store, None, 0, 50).await;
     assert_eq!((listed.len(), total), (4, 4));
     let order = |d: &DocumentRecord| (std::cmp::Reverse(d.updated_at), d.id);
     assert!(listed.is_sorted_by_key(order));
     assert_eq!(listed[0].id, drafts[1].id());
     assert!(listed[0].created_at < listed[0].updated_at, "a replacement keeps the day of birth");
-    let (page, total) = store.documents(Some(&drafts[0].collection), 1, 2).await.expect("documents are listed");
+    let (page, total) = listed_of(store, Some(&drafts[0].collection), 1, 2).await;
     assert_eq!((page.as_slice(), total), (&listed[1..3], 4));
-    let none = store.documents(Some(&"none".parse().expect("a name")), 0, 5).await.expect("documents are listed");
+    let none = listed_of(store, Some(&"none".parse().expect("a name")), 0, 5).await;
     assert_eq!(none, (Vec::new(), 0));
+}
+
+async fn listed_of(
+    store: &dyn GraphStore,
+    collection: Option<&CollectionId>,
+    offset: u64,
+    limit: u32,
+) -> (Vec<DocumentRecord>, u64) {
+    let query = DocumentQuery { collection: collection.cloned(), ..DocumentQuery::default() };
+    let page = store.documents(&query, &PageStart::Offset(offset), limit).await.expect("documents are listed");
+    (page.items, page.total)
 }
 
 /// Pages of chunks by their index.

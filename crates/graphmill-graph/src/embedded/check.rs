@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::facts_column::FactsView;
 use super::ids::{document_id, entity_id};
-use super::{entity_rows, fulltext, relation_rows};
+use super::{entity_rows, fulltext, names, relation_rows};
 use crate::Result;
 use crate::folds::{EntityFold, RelationFold};
 use crate::records::Discrepancy;
@@ -112,8 +112,9 @@ impl Counted {
         wanted: InShare<'_>,
         findings: &mut Findings,
     ) -> Result<()> {
-        let mut entities =
-            conn.prepare_cached("SELECT key, id, mentions, documents, fold FROM entity WHERE collection = ?1")?;
+        let mut entities = conn.prepare_cached(
+            "SELECT key, id, mentions, documents, fold, type, weight FROM entity WHERE collection = ?1",
+        )?;
         let mut relations = conn.prepare_cached(
             "SELECT t.id, r.support, r.strength, r.fold FROM relation r CROSS JOIN entity t ON t.key = r.target \
              WHERE r.source = ?1",
@@ -126,6 +127,10 @@ impl Counted {
             }
             let stored = entity_rows::fold_from(row, 2)?;
             self.compare_entity(id, &stored, findings);
+            let listed: (String, i64) = (row.get(5)?, row.get(6)?);
+            if listed != (stored.entity_type().to_owned(), entity_rows::weight(&stored)) {
+                findings.add("entity_listed", id, format!("stored {listed:?}, which does not follow from its fold"));
+            }
             let mut rows = relations.query([key])?;
             while let Some(row) = rows.next()? {
                 self.compare_relation((id, entity_id(row, 0)?), &relation_rows::fold_from(row, 1)?, findings);
@@ -203,6 +208,9 @@ fn check_counters(conn: &Connection, collection: i64, findings: &mut Findings) -
         compare(&format!("live_vectors of space {}", row.get::<_, i64>(0)?), row.get(1)?, row.get(2)?);
     }
     let chunks = conn.query_row("SELECT count(*) FROM chunk WHERE collection = ?1", [collection], |row| row.get(0))?;
+    // One index for all collections.
+    let entities = conn.query_row("SELECT count(*) FROM entity", [], |row| row.get(0))?;
+    compare("names in their index", names::indexed(conn)?, entities);
     compare("chunks in the full-text index", fulltext::indexed_chunks(conn, collection)?, chunks);
     Ok(())
 }
@@ -246,6 +254,26 @@ const WRONG_ROWS: &[(&str, &str)] = &[
         "SELECT 'relation ' || x.source || ' ' || x.target, 'a description of a chunk that is not placed' FROM entity e \
          CROSS JOIN relation_text x ON x.source = e.key WHERE e.collection = ?1 \
          AND NOT EXISTS (SELECT 1 FROM placement p WHERE p.chunk = x.chunk)",
+    ),
+    (
+        "contains_entity",
+        "SELECT 'entity ' || e.key, 'its links count other mentions than its fold' FROM entity e WHERE e.collection = ?1 \
+         AND e.mentions <> (SELECT coalesce(sum(x.mentions), 0) FROM contains x WHERE x.entity = e.key)",
+    ),
+    (
+        "alias",
+        "SELECT 'entity ' || e.key, 'alias evidence of a chunk that is not placed, or of no entity' FROM entity e \
+         CROSS JOIN alias a ON a.short = e.key WHERE e.collection = ?1 \
+         AND (NOT EXISTS (SELECT 1 FROM placement p WHERE p.chunk = a.chunk) \
+              OR NOT EXISTS (SELECT 1 FROM entity l WHERE l.key = a.long))",
+    ),
+    (
+        "community_size",
+        "SELECT 'community of level ' || m.level, 'its size is ' || m.size FROM layer l CROSS JOIN community m \
+         ON m.collection = l.collection AND m.generation = l.generation WHERE l.collection = ?1 AND l.layer = 2 \
+         AND m.size <> (SELECT count(*) FROM community_member x CROSS JOIN entity e ON e.key = x.entity \
+             WHERE x.collection = m.collection AND x.generation = m.generation AND x.level = m.level \
+             AND x.community = m.id)",
     ),
     (
         "relation_fold",

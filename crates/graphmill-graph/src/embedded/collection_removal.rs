@@ -107,6 +107,7 @@ struct Sweep<'c> {
 const BY_COLLECTION: &[(&str, &str)] = &[
     ("similarity", "collection, generation, chunk"),
     ("community", "collection, generation, id"),
+    ("community_member", "collection, generation, entity, level"),
     ("layer", "collection, layer"),
 ];
 
@@ -171,7 +172,9 @@ impl Sweep<'_> {
     }
 
     fn entities(&mut self) -> Result<bool> {
-        const OF_ENTITY: [&str; 3] = [
+        const OF_ENTITY: [&str; 5] = [
+            "DELETE FROM alias WHERE (short, long, chunk) IN (SELECT short, long, chunk FROM alias WHERE short = ?1 LIMIT ?2)",
+            "DELETE FROM entity_words WHERE rowid IN (SELECT ?1 LIMIT ?2)",
             "DELETE FROM relation WHERE (source, target) IN (SELECT source, target FROM relation WHERE source = ?1 LIMIT ?2)",
             "DELETE FROM entity_text WHERE (entity, rank, hash, chunk) IN \
              (SELECT entity, rank, hash, chunk FROM entity_text WHERE entity = ?1 LIMIT ?2)",

@@ -3,7 +3,6 @@
 use graphmill_core::{CollectionId, DocumentId, Seq, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::collections::collection_key;
 use super::ids::{chunk_id, content_hash, document_id};
 use super::placements::decode_headings;
 use super::sql_error::DAMAGED_HINT;
@@ -11,7 +10,8 @@ use super::staging::{EMBEDDING_QUARANTINED, FACTS_QUARANTINED};
 use crate::records::{ChunkRecord, DocumentProperties, DocumentRecord, Placement, PublishedSeq};
 use crate::{Error, Result};
 
-const COLUMNS: &str = "d.id, c.name, d.seq, d.source, d.filename, d.content_hash, d.settings_hash, d.settings, \
+/// Columns of a document; `d` is the document, `c` its collection.
+pub(super) const COLUMNS: &str = "d.id, c.name, d.seq, d.source, d.filename, d.content_hash, d.settings_hash, d.settings, \
     d.file_size, d.page_count, d.mime_type, d.title, d.language, d.original, d.page_text, d.quarantined_chunks, \
     d.chunk_count, d.created_at, d.updated_at";
 
@@ -26,7 +26,8 @@ pub(super) fn document(conn: &Connection, document: DocumentId) -> Result<Option
     rows.next()?.map(record).transpose()
 }
 
-fn record(row: &Row<'_>) -> Result<DocumentRecord> {
+/// Reads a document from [`COLUMNS`].
+pub(super) fn record(row: &Row<'_>) -> Result<DocumentRecord> {
     let id = document_id(row, 0)?;
     let damaged = |what: &dyn std::fmt::Display| {
         Error::Unusable(format!("graph.db is damaged (the row of {id}: {what}); {DAMAGED_HINT}"))
@@ -66,40 +67,6 @@ pub(super) fn published_seq(conn: &Connection, document: DocumentId) -> Result<O
         Ok(PublishedSeq { seq: Seq(row.get::<_, i64>(0)?.cast_unsigned()), deleted: row.get(1)? })
     });
     Ok(found.optional()?)
-}
-
-/// A page of published documents and how many there are.
-pub(super) fn documents(
-    conn: &Connection,
-    collection: Option<&CollectionId>,
-    offset: u64,
-    limit: u32,
-) -> Result<(Vec<DocumentRecord>, u64)> {
-    let key = match collection {
-        None => None,
-        Some(name) => match collection_key(conn, name)? {
-            Some(key) => Some(key),
-            None => return Ok((Vec::new(), 0)),
-        },
-    };
-    let only = if key.is_some() { "AND d.collection = ?3" } else { "AND ?3 IS NULL" };
-    let sql = format!(
-        "SELECT {COLUMNS} FROM document d CROSS JOIN collection c ON c.key = d.collection \
-         WHERE d.updated_at IS NOT NULL AND c.removing IS NULL {only} ORDER BY d.updated_at DESC, d.id LIMIT ?1 OFFSET ?2"
-    );
-    let offset = i64::try_from(offset).unwrap_or(i64::MAX);
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![limit, offset, key])?;
-    let mut page = Vec::new();
-    while let Some(row) = rows.next()? {
-        page.push(record(row)?);
-    }
-    let total: i64 = conn
-        .prepare_cached(
-            "SELECT coalesce(sum(documents), 0) FROM collection WHERE removing IS NULL AND (?1 IS NULL OR key = ?1)",
-        )?
-        .query_row([key], |row| row.get(0))?;
-    Ok((page, total.cast_unsigned()))
 }
 
 /// What [`chunk_record`] reads, of `placement p` and `chunk c`.

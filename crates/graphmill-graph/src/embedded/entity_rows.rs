@@ -7,7 +7,9 @@ use super::collections::DocumentRow;
 use super::facts_column::FactsView;
 use super::folding::{EntitySlice, FoldChange, TextPlace};
 use super::sql_error::DAMAGED_HINT;
+use super::{layers, names};
 use crate::folds::{BEST_TEXTS, BestTexts, EntityFold, text_hash};
+use crate::records::EntityRecord;
 use crate::{Error, Result};
 
 /// Reads a fold from columns (mentions, documents, fold) from `at` on.
@@ -15,6 +17,19 @@ pub(super) fn fold_from(row: &Row<'_>, at: usize) -> Result<EntityFold> {
     let (mentions, documents): (i64, i64) = (row.get(at)?, row.get(at + 1)?);
     let property = row.get_ref(at + 2)?.as_blob().map_err(rusqlite::Error::from)?;
     Ok(EntityFold::decode(mentions.cast_unsigned(), documents.cast_unsigned(), property)?)
+}
+
+/// The fold of the entity of a row.
+pub(super) fn fold_of(conn: &Connection, key: i64, id: EntityId) -> Result<EntityFold> {
+    let mut statement = conn.prepare_cached("SELECT mentions, documents, fold FROM entity WHERE key = ?1")?;
+    let mut rows = statement.query([key])?;
+    let row = rows.next()?.ok_or_else(|| Error::Backend(format!("{id} was not read in one state")))?;
+    fold_from(row, 0)
+}
+
+/// The entity of a row as readers see it.
+pub(super) fn record_of(conn: &Connection, key: i64, id: EntityId) -> Result<EntityRecord> {
+    Ok(fold_of(conn, key, id)?.record(id))
 }
 
 fn find(conn: &Connection, collection: i64, id: &EntityId) -> Result<Option<(i64, EntityFold)>> {
@@ -77,7 +92,8 @@ fn insert(conn: &Connection, collection: i64, id: &EntityId, entity: &EntitySlic
         .map_err(|e| Error::Invalid(format!("{:?} cannot name an entity: {e}", entity.spelling)))?;
     let fold = &entity.fold;
     conn.prepare_cached(
-        "INSERT INTO entity (collection, id, mentions, documents, fold, normalised) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO entity (collection, id, mentions, documents, fold, normalised, type, weight) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
         collection,
@@ -85,15 +101,32 @@ fn insert(conn: &Connection, collection: i64, id: &EntityId, entity: &EntitySlic
         fold.mentions.cast_signed(),
         fold.documents.cast_signed(),
         fold.encode(),
-        name.as_str()
+        name.as_str(),
+        fold.entity_type(),
+        weight(fold)
     ])?;
-    Ok(conn.last_insert_rowid())
+    let key = conn.last_insert_rowid();
+    names::index(conn, key, name.as_str())?;
+    Ok(key)
 }
 
 fn update(conn: &Connection, key: i64, fold: &EntityFold) -> Result<()> {
-    conn.prepare_cached("UPDATE entity SET mentions = ?2, documents = ?3, fold = ?4 WHERE key = ?1")?
-        .execute(params![key, fold.mentions.cast_signed(), fold.documents.cast_signed(), fold.encode()])?;
+    let sql = "UPDATE entity SET mentions = ?2, documents = ?3, fold = ?4, type = ?5, weight = ?6 WHERE key = ?1";
+    let (mentions, documents) = (fold.mentions.cast_signed(), fold.documents.cast_signed());
+    conn.prepare_cached(sql)?.execute(params![
+        key,
+        mentions,
+        documents,
+        fold.encode(),
+        fold.entity_type(),
+        weight(fold)
+    ])?;
     Ok(())
+}
+
+/// What lists by importance sort by: importance rises with it.
+pub(super) fn weight(fold: &EntityFold) -> i64 {
+    i64::try_from(fold.mentions.saturating_mul(fold.documents)).unwrap_or(i64::MAX)
 }
 
 /// Takes away what a slice says; its `CONTAINS_ENTITY` rows are gone already. An entity that nobody mentions goes.
@@ -123,6 +156,8 @@ pub(super) fn subtract(
     let texts_are_stale = fold.subtract(&gone)?;
     if fold.mentions == 0 {
         conn.prepare_cached("DELETE FROM entity WHERE key = ?1")?.execute([entity.key])?;
+        names::forget(conn, entity.key)?;
+        layers::forget_member(conn, document.collection, entity.key)?;
         change.entities -= 1;
         return Ok(());
     }

@@ -28,6 +28,15 @@ impl MentionView<'_> {
         self.span_count.max(1) as u64
     }
 
+    fn to_mention(&self) -> Result<Mention, Malformed> {
+        Ok(Mention {
+            spelling: self.spelling.to_owned(),
+            entity_type: self.entity_type.to_owned(),
+            description: self.description.to_owned(),
+            spans: self.spans()?,
+        })
+    }
+
     fn spans(&self) -> Result<Vec<(u32, u32)>, Malformed> {
         let (mut reader, mut at) = (self.spans, 0u64);
         let mut spans = Vec::with_capacity(self.span_count.min(1024));
@@ -179,17 +188,23 @@ impl<'a> FactsView<'a> {
         (self.mentions[statement.source].entity, self.mentions[statement.target].entity)
     }
 
+    /// Alias evidence as places in `entities`: (short form, long form).
+    pub(super) fn aliases(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.aliases.iter().map(|(short, long)| (self.mentions[*short].entity, self.mentions[*long].entity))
+    }
+
+    /// What the chunk says of an entity, one a spelling and type.
+    pub(super) fn mentions_of(&self, entity: &EntityId) -> Result<Vec<Mention>, Malformed> {
+        let of_entity = self.mentions.iter().filter(|m| self.entities[m.entity] == *entity);
+        of_entity.map(MentionView::to_mention).collect()
+    }
+
     /// The facts as they were staged.
     pub(super) fn to_facts(&self) -> Result<ChunkFacts, Malformed> {
         let spelling = |i: usize| self.mentions[i].spelling.to_owned();
         let mut mentions = Vec::with_capacity(self.mentions.len());
         for m in &self.mentions {
-            mentions.push(Mention {
-                spelling: m.spelling.to_owned(),
-                entity_type: m.entity_type.to_owned(),
-                description: m.description.to_owned(),
-                spans: m.spans()?,
-            });
+            mentions.push(m.to_mention()?);
         }
         let statement = |s: &StatementView<'_>| Statement {
             source: spelling(s.source),

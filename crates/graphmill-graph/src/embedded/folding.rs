@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::collections::DocumentRow;
 use super::facts_column::FactsView;
-use super::{entity_rows, relation_rows};
+use super::{aliases, entity_rows, relation_rows};
 use crate::Result;
 use crate::folds::{EntityFold, RelationFold};
 
@@ -55,8 +55,8 @@ pub(super) struct EntitySlice {
     /// A spelling, of which the normalised name is made if the entity is new.
     pub(super) spelling: Box<str>,
     pub(super) fold: EntityFold,
-    /// Chunks that mention it, rising.
-    pub(super) chunks: Vec<i64>,
+    /// Chunks that mention it, rising, and how often each does.
+    pub(super) chunks: Vec<(i64, u64)>,
     pub(super) texts: Vec<TextPlace>,
     /// Its row; known once it was written.
     pub(super) key: i64,
@@ -75,6 +75,8 @@ pub(super) struct Slice {
     pub(super) entities: Vec<EntitySlice>,
     /// By places of source and target in `entities`.
     pub(super) relations: HashMap<(u32, u32), RelationSlice>,
+    /// Alias evidence: places of short and long form in `entities`, and the chunk.
+    pub(super) aliases: Vec<(u32, u32, i64)>,
 }
 
 impl Slice {
@@ -99,7 +101,7 @@ impl Slice {
                 self.entities.push(EntitySlice { id: Some(*id), ..EntitySlice::default() });
                 (self.entities.len() - 1) as u32
             });
-            self.entities[place as usize].chunks.push(chunk);
+            self.entities[place as usize].chunks.push((chunk, 0));
             local.push(place);
         }
         for mention in &view.mentions {
@@ -108,6 +110,9 @@ impl Slice {
                 entity.spelling = mention.spelling.into();
             }
             let (m, count) = (mention, mention.count());
+            if let Some((_, mentions)) = entity.chunks.last_mut() {
+                *mentions += count;
+            }
             let text = entity.fold.add_mention(m.spelling, m.entity_type, m.description, count);
             entity.texts.extend(text.map(|text| TextPlace::new(text, chunk)));
         }
@@ -117,6 +122,15 @@ impl Slice {
             let text = relation.fold.add_statement(s.relation_type, s.description, s.strength_millionths);
             relation.texts.extend(text.map(|text| TextPlace::new(text, chunk)));
         }
+        self.aliases.extend(view.aliases().map(|(short, long)| (local[short], local[long], chunk)));
+    }
+
+    /// Alias evidence by rows, sorted.
+    fn aliases_by_key(&self) -> Vec<[i64; 3]> {
+        let key = |i: u32| self.entities[i as usize].key;
+        let mut rows: Vec<[i64; 3]> = self.aliases.iter().map(|(s, l, chunk)| [key(*s), key(*l), *chunk]).collect();
+        rows.sort_unstable();
+        rows
     }
 
     /// Entities in the order of their ids, in which their index is walked.
@@ -156,6 +170,8 @@ pub(super) fn add_chunks(
             change.document_relations += i64::from(is_new);
             relation_rows::add(conn, *source, *target, relation, change)?;
         }
+        aliases::link(conn, &slice.aliases_by_key())?;
+        // Last: it puts the entities into another order.
         link_entities(conn, document.key, &mut slice)?;
     }
     Ok(())
@@ -177,6 +193,7 @@ pub(super) fn remove_chunks(
             entity.key = entity_rows::key_of(conn, document.collection, entity.id)?;
         }
         unlink_entities(conn, document.key, &slice)?;
+        aliases::unlink(conn, &slice.aliases_by_key())?;
         for i in slice.by_id() {
             entity_rows::subtract(conn, document, &slice.entities[i as usize], may_stay, change)?;
         }
@@ -192,10 +209,11 @@ pub(super) fn remove_chunks(
 /// Writes `CONTAINS_ENTITY` in the order of its key.
 fn link_entities(conn: &Connection, document: i64, slice: &mut Slice) -> Result<()> {
     slice.entities.sort_unstable_by_key(|entity| entity.key);
-    let mut link = conn.prepare_cached("INSERT INTO contains (document, entity, chunk) VALUES (?1, ?2, ?3)")?;
+    let mut link =
+        conn.prepare_cached("INSERT INTO contains (document, entity, chunk, mentions) VALUES (?1, ?2, ?3, ?4)")?;
     for entity in &slice.entities {
-        for chunk in &entity.chunks {
-            link.execute(params![document, entity.key, chunk])?;
+        for (chunk, mentions) in &entity.chunks {
+            link.execute(params![document, entity.key, chunk, mentions.cast_signed()])?;
         }
     }
     Ok(())
@@ -204,7 +222,7 @@ fn link_entities(conn: &Connection, document: i64, slice: &mut Slice) -> Result<
 fn unlink_entities(conn: &Connection, document: i64, slice: &Slice) -> Result<()> {
     let mut unlink = conn.prepare_cached("DELETE FROM contains WHERE document = ?1 AND entity = ?2 AND chunk = ?3")?;
     for entity in &slice.entities {
-        for chunk in &entity.chunks {
+        for (chunk, _) in &entity.chunks {
             unlink.execute(params![document, entity.key, chunk])?;
         }
     }

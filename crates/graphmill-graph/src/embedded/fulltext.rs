@@ -86,7 +86,7 @@ fn hit(chunk: ChunkId, document: DocumentId, score: f64) -> SearchHit {
 }
 
 /// Whether words of the script are written without white space between them (Han, kana, Thai, Lao, Khmer, Burmese, …).
-fn unspaced(c: char) -> bool {
+pub(super) fn unspaced(c: char) -> bool {
     matches!(c as u32,
         0x0E01..=0x0E5B | 0x0E81..=0x0EDF | 0x1000..=0x109F | 0x1780..=0x17FF | 0x2E80..=0x2FDF | 0x3005..=0x3007
         | 0x3031..=0x3035 | 0x3040..=0x30FF | 0x31F0..=0x31FF | 0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0xAC00..=0xD7AF

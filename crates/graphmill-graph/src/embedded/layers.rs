@@ -17,7 +17,7 @@ use crate::{Error, Result};
 /// Rows of a generation that one transaction sweeps.
 const SWEEP_ROWS: i64 = 2_000;
 
-fn code(layer: Layer) -> i64 {
+pub(super) fn code(layer: Layer) -> i64 {
     match layer {
         Layer::Embeddings => 0,
         Layer::Similarities => 1,
@@ -40,7 +40,7 @@ pub(super) struct LayerRow {
     pub(super) run: i64,
     pub(super) finished: i64,
     pub(super) generation: i64,
-    stands_at: i64,
+    pub(super) stands_at: i64,
     parameters: String,
 }
 
@@ -166,37 +166,67 @@ pub(super) fn put_communities(conn: &Connection, run: &LayerRun, rows: &[Communi
     wrong_layer(run, Layer::Communities)?;
     let (collection, _) = admit(conn, run, false)?;
     let sql = "INSERT OR REPLACE INTO community (collection, generation, id, level, parent, title, summary, share, \
-               members) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+               members, size) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    let member = "INSERT OR REPLACE INTO community_member (collection, generation, entity, level, community) \
+                  VALUES (?1, ?2, ?3, ?4, ?5)";
+    let generation = to_sql(run.number, "run")?;
     for row in rows {
+        let members = member_keys(conn, collection, &row.members)?;
         conn.prepare_cached(sql)?.execute(params![
             collection,
-            to_sql(run.number, "run")?,
+            generation,
             row.id.as_bytes(),
             row.level,
             row.parent.as_ref().map(CommunityId::as_bytes),
             row.title,
             row.summary,
             row.modularity_share_millionths,
-            member_column(conn, collection, &row.members)?
+            member_column(&members),
+            members.len() as i64
         ])?;
+        let mut link = conn.prepare_cached(member)?;
+        for entity in &members {
+            link.execute(params![collection, generation, entity, row.level, row.id.as_bytes()])?;
+        }
     }
     Ok(())
 }
 
-/// Keys of the members that are there, rising, each as its distance from the one before.
-fn member_column(conn: &Connection, collection: i64, members: &[EntityId]) -> Result<Vec<u8>> {
+/// Keys of the members that are there, rising.
+fn member_keys(conn: &Connection, collection: i64, members: &[EntityId]) -> Result<Vec<i64>> {
     let mut keys = Vec::with_capacity(members.len());
     for id in members {
         keys.extend(key_of(conn, ENTITY_KEY, collection, id.as_bytes())?);
     }
     keys.sort_unstable();
     keys.dedup();
+    Ok(keys)
+}
+
+/// Rising keys, each as its distance from the one before.
+fn member_column(keys: &[i64]) -> Vec<u8> {
     let (mut column, mut last) = (Vec::with_capacity(keys.len() * 2), 0);
     for key in keys {
         put(&mut column, (key - last).cast_unsigned());
-        last = key;
+        last = *key;
     }
-    Ok(column)
+    column
+}
+
+/// An entity goes: its communities have one live member less, in the generation that readers see and in one that is being written.
+pub(super) fn forget_member(conn: &Connection, collection: i64, entity: i64) -> Result<()> {
+    let Some(row) = row(conn, collection, Layer::Communities)? else { return Ok(()) };
+    for generation in [row.generation, row.run] {
+        let sql = "UPDATE community SET size = size - 1 WHERE (collection, generation, id) IN \
+                   (SELECT collection, generation, community FROM community_member \
+                    WHERE collection = ?1 AND generation = ?2 AND entity = ?3)";
+        let known = conn.prepare_cached(sql)?.execute([collection, generation, entity])?;
+        if known > 0 {
+            let sql = "DELETE FROM community_member WHERE collection = ?1 AND generation = ?2 AND entity = ?3";
+            conn.prepare_cached(sql)?.execute([collection, generation, entity])?;
+        }
+    }
+    Ok(())
 }
 
 /// Keys of members as they stand in their column.
@@ -240,7 +270,7 @@ pub(super) fn finish(conn: &Connection, run: &LayerRun, stands_at: u64, paramete
 fn merge_delta(conn: &Connection, collection: i64, layer: Layer, row: &LayerRow) -> Result<()> {
     let columns = match layer {
         Layer::Similarities => "chunk, cut_at, neighbours",
-        Layer::Communities => "id, level, parent, title, summary, share, members",
+        Layer::Communities => "id, level, parent, title, summary, share, members, size",
         Layer::Embeddings => return Ok(()),
     };
     let table = table(layer).unwrap_or_default();
@@ -249,6 +279,12 @@ fn merge_delta(conn: &Connection, collection: i64, layer: Layer, row: &LayerRow)
          SELECT collection, ?2, {columns} FROM {table} WHERE collection = ?1 AND generation = ?3"
     );
     conn.prepare_cached(&sql)?.execute([collection, row.generation, row.run])?;
+    if layer == Layer::Communities {
+        let sql = "INSERT OR REPLACE INTO community_member (collection, generation, entity, level, community) \
+                   SELECT collection, ?2, entity, level, community FROM community_member \
+                   WHERE collection = ?1 AND generation = ?3";
+        conn.prepare_cached(sql)?.execute([collection, row.generation, row.run])?;
+    }
     Ok(())
 }
 
@@ -266,7 +302,30 @@ pub(super) fn sweep_generations(conn: &Connection, run: &LayerRun) -> Result<boo
          WHERE collection = ?1 AND generation NOT IN (?2, ?3) LIMIT {SWEEP_ROWS})"
     );
     let removed = conn.prepare_cached(&sql)?.execute([collection, row.generation, writing])?;
-    Ok(removed < SWEEP_ROWS as usize)
+    let members_gone = run.layer != Layer::Communities || sweep_members(conn, collection, [row.generation, writing])?;
+    Ok(removed < SWEEP_ROWS as usize && members_gone)
+}
+
+/// Removes some members of generations that are not `kept`; answers whether none is left.
+fn sweep_members(conn: &Connection, collection: i64, kept: [i64; 2]) -> Result<bool> {
+    // From generation to generation by one step of the index each, however many members one has.
+    let next = "SELECT min(generation) FROM community_member WHERE collection = ?1 AND generation > ?2";
+    let mut at = -1;
+    while let Some(generation) =
+        conn.prepare_cached(next)?.query_row([collection, at], |row| row.get::<_, Option<i64>>(0))?
+    {
+        at = generation;
+        if kept.contains(&generation) {
+            continue;
+        }
+        let sql = format!(
+            "DELETE FROM community_member WHERE (collection, generation, entity, level) IN (SELECT collection, generation, \
+             entity, level FROM community_member WHERE collection = ?1 AND generation = ?2 LIMIT {SWEEP_ROWS})"
+        );
+        conn.prepare_cached(&sql)?.execute([collection, generation])?;
+        return Ok(false);
+    }
+    Ok(true)
 }
 
 /// Similarities between live chunks that readers see.
@@ -292,16 +351,9 @@ pub(super) fn count_similarities(conn: &Connection, collection: i64, row: &Layer
 
 /// Communities with a live member.
 pub(super) fn count_communities(conn: &Connection, collection: i64, generation: i64) -> Result<u64> {
-    let live = live_keys(conn, "SELECT key FROM entity WHERE collection = ?1", collection)?;
-    let sql = "SELECT members FROM community WHERE collection = ?1 AND generation = ?2";
-    let mut statement = conn.prepare_cached(sql)?;
-    let mut rows = statement.query([collection, generation])?;
-    let mut count = 0;
-    while let Some(row) = rows.next()? {
-        let found = members(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
-        count += u64::from(found.iter().any(|entity| live.contains(entity)));
-    }
-    Ok(count)
+    let sql = "SELECT count(*) FROM community WHERE collection = ?1 AND generation = ?2 AND size > 0";
+    let count: i64 = conn.prepare_cached(sql)?.query_row([collection, generation], |row| row.get(0))?;
+    Ok(count.cast_unsigned())
 }
 
 fn live_keys(conn: &Connection, sql: &str, collection: i64) -> Result<HashSet<i64>> {

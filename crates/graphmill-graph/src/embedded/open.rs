@@ -9,6 +9,7 @@ use graphmill_sqlite::Step;
 use rusqlite::{Connection, OpenFlags};
 
 use super::sql_error::DAMAGED_HINT;
+use super::upgrade_functions;
 use crate::{Error, Result};
 
 /// The schema that this version writes.
@@ -75,6 +76,7 @@ fn prepare_writer(conn: &Connection, options: &EmbeddedOptions) -> Result<()> {
     conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     conn.pragma_update(None, "journal_size_limit", LOG_SIZE_LIMIT)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
+    upgrade_functions::register(conn)?;
     migrate(conn, &options.path)
 }
 

@@ -10,7 +10,7 @@ use super::collections::{
 use super::folding::{FoldChange, add_chunks, remove_chunks};
 use super::placements::{self, Swap};
 use super::sql_error::to_sql;
-use super::{collections, vectors};
+use super::{collections, document_list, vectors};
 use crate::records::{Publication, PublishOutcome, PublishedCounts, Touch, TouchOutcome};
 use crate::{Error, Result};
 
@@ -112,8 +112,8 @@ fn write_document(
         "UPDATE document SET seq = ?2, deleted = 0, deleted_at = NULL, source = ?3, filename = ?4, content_hash = ?5, \
          settings_hash = ?6, settings = ?7, file_size = ?8, page_count = ?9, mime_type = ?10, title = ?11, \
          language = ?12, original = ?13, page_text = ?14, quarantined_chunks = ?15, chunk_count = ?16, \
-         entity_count = ?17, relation_count = ?18, publish_number = ?19, created_at = ?20, updated_at = ?21 \
-         WHERE key = ?1",
+         entity_count = ?17, relation_count = ?18, publish_number = ?19, created_at = ?20, updated_at = ?21, \
+         folded = ?22 WHERE key = ?1",
     )?
     .execute(params![
         row.key,
@@ -137,6 +137,7 @@ fn write_document(
         counts.publish_number.cast_signed(),
         created_at,
         now.as_millis(),
+        document_list::folded(&p.filename, &p.source),
     ])?;
     Ok(())
 }
@@ -162,8 +163,8 @@ pub(super) fn touch(conn: &Connection, touch: &Touch, now: Timestamp) -> Result<
     }
     let moved = conn
         .prepare_cached(
-            "UPDATE document SET seq = ?2, filename = ?3, mime_type = ?4, updated_at = ?5 \
-             WHERE key = ?1 AND content_hash = ?6 AND settings_hash = ?7 AND quarantined_chunks = 0",
+            "UPDATE document SET seq = ?2, filename = ?3, mime_type = ?4, updated_at = ?5, \
+             folded = ?8 || char(10) || substr(folded, instr(folded, char(10)) + 1) WHERE key = ?1 AND content_hash = ?6 AND settings_hash = ?7 AND quarantined_chunks = 0",
         )?
         .execute(params![
             row.key,
@@ -173,6 +174,7 @@ pub(super) fn touch(conn: &Connection, touch: &Touch, now: Timestamp) -> Result<
             now.as_millis(),
             touch.content_hash.as_bytes(),
             touch.settings_hash.as_bytes(),
+            document_list::lower(&touch.filename),
         ])?;
     Ok(if moved == 1 { TouchOutcome::Touched(counts(&row)) } else { TouchOutcome::Differs })
 }

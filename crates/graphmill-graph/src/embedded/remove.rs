@@ -57,7 +57,7 @@ pub(super) fn remove(
          content_hash = NULL, settings_hash = NULL, settings = NULL, file_size = NULL, page_count = NULL, \
          mime_type = NULL, title = NULL, language = NULL, original = NULL, page_text = NULL, quarantined_chunks = 0, \
          chunk_count = 0, entity_count = 0, relation_count = 0, publish_number = 0, created_at = NULL, \
-         updated_at = NULL WHERE key = ?1",
+         updated_at = NULL, folded = NULL WHERE key = ?1",
     )?
     .execute(params![row.key, to_sql(seq.0, "ticket")?, 1 + i64::from(existed), now.as_millis()])?;
     Ok(RemoveOutcome::Removed { existed })

@@ -63,11 +63,16 @@ CREATE TABLE document (
     relation_count     INTEGER NOT NULL DEFAULT 0,
     publish_number     INTEGER NOT NULL DEFAULT 0,
     created_at         INTEGER,
-    updated_at         INTEGER
+    updated_at         INTEGER,
+    folded             TEXT                            -- file name, line break, source, in lower case: what lists look through and sort by
 ) STRICT;
 CREATE INDEX document_of_collection ON document (collection);
 CREATE INDEX document_listed ON document (collection, updated_at DESC, id) WHERE updated_at IS NOT NULL;
 CREATE INDEX document_listed_all ON document (updated_at DESC, id) WHERE updated_at IS NOT NULL;
+CREATE INDEX document_by_birth ON document (collection, created_at DESC, id) WHERE updated_at IS NOT NULL;
+CREATE INDEX document_by_name ON document (collection, folded DESC, id) WHERE updated_at IS NOT NULL;
+CREATE INDEX document_by_size ON document (collection, file_size DESC, id) WHERE updated_at IS NOT NULL;
+CREATE INDEX document_by_chunks ON document (collection, chunk_count DESC, id) WHERE updated_at IS NOT NULL;
 CREATE INDEX document_seq ON document (seq) WHERE seq IS NOT NULL;
 CREATE INDEX document_tombstone ON document (deleted_at) WHERE deleted > 0;
 CREATE INDEX document_original ON document (original) WHERE original IS NOT NULL;
@@ -121,9 +126,19 @@ CREATE TABLE entity (
     mentions   INTEGER NOT NULL,
     documents  INTEGER NOT NULL,
     fold       BLOB    NOT NULL,
-    normalised TEXT    NOT NULL
+    normalised TEXT    NOT NULL,
+    -- What lists filter and sort by; both follow from the fold.
+    type       TEXT    NOT NULL DEFAULT '',            -- the most voted one
+    weight     INTEGER NOT NULL DEFAULT 0              -- mentions times documents: rises as importance does
 ) STRICT;
 CREATE UNIQUE INDEX entity_id ON entity (collection, id);
+CREATE INDEX entity_named ON entity (collection, normalised);
+CREATE INDEX entity_weighed ON entity (collection, weight DESC, id);
+CREATE INDEX entity_of_type ON entity (collection, type, weight DESC, id);
+CREATE INDEX entity_mentioned ON entity (collection, mentions DESC, id);
+-- Which names have three characters in a row (see names.rs): finds the few that a rare part can mean; `normalised` decides. Rows follow those of
+-- `entity`.
+CREATE VIRTUAL TABLE entity_words USING fts5 (words, content = '', contentless_delete = 1, tokenize = 'trigram', detail = 'none');
 
 CREATE TABLE relation (
     source     INTEGER NOT NULL,
@@ -141,8 +156,19 @@ CREATE TABLE contains (
     document INTEGER NOT NULL,
     entity   INTEGER NOT NULL,
     chunk    INTEGER NOT NULL,
+    mentions INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (document, entity, chunk)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX contains_entity ON contains (entity, document, chunk);
+
+-- Alias evidence of placed chunks: the chunk's text defines the one as the short form of the other.
+CREATE TABLE alias (
+    short INTEGER NOT NULL,
+    long  INTEGER NOT NULL,
+    chunk INTEGER NOT NULL,
+    PRIMARY KEY (short, long, chunk)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX alias_long ON alias (long, short, chunk);
 
 -- How many statements of a relation a document's placed chunks have.
 CREATE TABLE document_relation (
@@ -201,5 +227,18 @@ CREATE TABLE community (
     summary    TEXT    NOT NULL,
     share      INTEGER NOT NULL,                       -- of the modularity, in millionths
     members    BLOB    NOT NULL,
+    size       INTEGER NOT NULL DEFAULT 0,             -- live members
     PRIMARY KEY (collection, generation, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX community_listed ON community (collection, generation, level, size DESC, id);
+CREATE INDEX community_child ON community (collection, generation, parent, size DESC, id) WHERE parent IS NOT NULL;
+
+-- In which communities a live entity is, one a level. Written with the communities; goes with the entity.
+CREATE TABLE community_member (
+    collection INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    entity     INTEGER NOT NULL,
+    level      INTEGER NOT NULL,
+    community  BLOB    NOT NULL,
+    PRIMARY KEY (collection, generation, entity, level)
 ) STRICT, WITHOUT ROWID;

@@ -8,8 +8,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::filter::Admission;
 use super::ids::{chunk_id, document_id, entity_id};
 use super::{entity_rows, relation_rows, vectors};
-use crate::records::{EntityRecord, Neighbourhood, ProjectionRow, RelationRecord, SearchFilter, SearchHit, SpaceId};
-use crate::{Error, Result};
+use crate::Result;
+use crate::records::{Neighbourhood, ProjectionRow, RelationRecord, SearchFilter, SearchHit, SpaceId};
 
 /// Rows of a page of the projection.
 const PAGE: usize = 4_096;
@@ -136,9 +136,9 @@ pub(super) fn expand(
         let key = find.query_row(params![collection, id.as_bytes()], |row| row.get(0)).optional()?;
         frontier.extend(key.map(|key| (id, key)));
     }
+    frontier.sort_unstable();
     let (mut seen, mut truncated) = (HashMap::new(), false);
     for hop in 0..=hops {
-        frontier.sort_unstable();
         for (id, key) in &frontier {
             if seen.len() < limit {
                 seen.insert(*key, *id);
@@ -153,39 +153,40 @@ pub(super) fn expand(
     }
     let mut entities = Vec::with_capacity(seen.len());
     for (key, id) in &seen {
-        entities.push(entity(conn, *key, *id)?);
+        entities.push(entity_rows::record_of(conn, *key, *id)?);
     }
     entities.sort_unstable_by_key(|entity| entity.id);
     let relations = relations_among(conn, &seen)?;
     Ok(Neighbourhood { entities, relations, truncated })
 }
 
+/// Entities one relation further, those that the strongest relations lead to first, then by id.
 fn next_hop(
     conn: &Connection,
     frontier: &[(EntityId, i64)],
     seen: &HashMap<i64, EntityId>,
 ) -> Result<Vec<(EntityId, i64)>> {
-    let sql = "SELECT e.id, e.key FROM (SELECT target AS other FROM relation WHERE source = ?1 \
-               UNION SELECT source FROM relation WHERE target = ?1) CROSS JOIN entity e ON e.key = other";
+    let sql = "SELECT target, strength FROM relation WHERE source = ?1 \
+               UNION ALL SELECT source, strength FROM relation WHERE target = ?1";
     let mut around = conn.prepare_cached(sql)?;
-    let mut next = HashSet::new();
+    let mut strengths: HashMap<i64, i64> = HashMap::new();
     for (_, key) in frontier {
         let mut rows = around.query([key])?;
         while let Some(row) = rows.next()? {
-            let other = (entity_id(row, 0)?, row.get::<_, i64>(1)?);
-            if !seen.contains_key(&other.1) {
-                next.insert(other);
+            let (other, strength) = (row.get(0)?, row.get::<_, i64>(1)?);
+            if !seen.contains_key(&other) {
+                let total = strengths.entry(other).or_default();
+                *total = total.saturating_add(strength);
             }
         }
     }
-    Ok(next.into_iter().collect())
-}
-
-fn entity(conn: &Connection, key: i64, id: EntityId) -> Result<EntityRecord> {
-    let mut statement = conn.prepare_cached("SELECT mentions, documents, fold FROM entity WHERE key = ?1")?;
-    let mut rows = statement.query([key])?;
-    let row = rows.next()?.ok_or_else(|| Error::Backend(format!("{id} was not read in one state")))?;
-    Ok(entity_rows::fold_from(row, 0)?.record(id))
+    let mut id = conn.prepare_cached("SELECT id FROM entity WHERE key = ?1")?;
+    let mut next = Vec::with_capacity(strengths.len());
+    for (key, strength) in strengths {
+        next.push((std::cmp::Reverse(strength), id.query_row([key], |row| entity_id(row, 0))?, key));
+    }
+    next.sort_unstable();
+    Ok(next.into_iter().map(|(_, id, key)| (id, key)).collect())
 }
 
 fn relations_among(conn: &Connection, entities: &HashMap<i64, EntityId>) -> Result<Vec<RelationRecord>> {

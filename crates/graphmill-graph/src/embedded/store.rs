@@ -7,20 +7,25 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use graphmill_core::{ChunkId, CollectionId, DocumentId, EntityId, Seq};
+use graphmill_core::{ChunkId, CollectionId, CommunityId, DocumentId, EntityId, Seq};
 use serde_json::{Map, Value};
 
 use super::collections::collection_key;
 use super::readers::in_snapshot;
 use super::writer::{CommitPoints, Safety};
 use super::{
-    EmbeddedGraph, check, collection_removal, collections, documents, export, found, fulltext, layers, publish, remove,
-    search, staging, stats, vectors,
+    EmbeddedGraph, check, collection_removal, collections, communities, document_entities, document_list, documents,
+    entity_detail, entity_list, export, found, fulltext, layers, publish, remove, search, staging, staleness, stats,
+    vectors,
+};
+use crate::listing::{
+    CommunityDetail, CommunityList, DocumentEntity, DocumentPage, DocumentQuery, EntityDetail, EntityQuery,
+    LayerReport, Page, PageStart,
 };
 use crate::records::{
-    ChunkRecord, CollectionRemoval, CommunityRow, Discrepancy, DocumentRecord, FoundChunk, GraphStats, Layer, LayerRun,
-    LayerState, Neighbourhood, ProjectionRow, Publication, PublishOutcome, PublishedSeq, RemoveOutcome, SearchFilter,
-    SearchHit, SimilarityRow, Space, SpaceId, StagedChunk, Touch, TouchOutcome,
+    ChunkRecord, CollectionRemoval, CommunityRow, Discrepancy, DocumentRecord, EntityRecord, FoundChunk, GraphStats,
+    Layer, LayerRun, LayerState, Neighbourhood, ProjectionRow, Publication, PublishOutcome, PublishedSeq,
+    RemoveOutcome, SearchFilter, SearchHit, SimilarityRow, Space, SpaceId, StagedChunk, Touch, TouchOutcome,
 };
 use crate::{Error, GraphStore, Result};
 
@@ -178,14 +183,19 @@ impl GraphStore for EmbeddedGraph {
         self.readers.read(move |conn| documents::published_seq(conn, document)).await
     }
 
-    async fn documents(
+    async fn documents(&self, query: &DocumentQuery, start: &PageStart, limit: u32) -> Result<DocumentPage> {
+        let (query, start) = (query.clone(), start.clone());
+        self.readers.read(move |conn| document_list::documents(conn, &query, &start, limit)).await
+    }
+
+    async fn document_entities(
         &self,
-        collection: Option<&CollectionId>,
-        offset: u64,
+        document: DocumentId,
+        start: &PageStart,
         limit: u32,
-    ) -> Result<(Vec<DocumentRecord>, u64)> {
-        let collection = collection.cloned();
-        self.readers.read(move |conn| documents::documents(conn, collection.as_ref(), offset, limit)).await
+    ) -> Result<Option<Page<DocumentEntity>>> {
+        let start = start.clone();
+        self.readers.read(move |conn| document_entities::document_entities(conn, document, &start, limit)).await
     }
 
     async fn chunks(&self, document: DocumentId, from: u32, limit: u32) -> Result<Vec<ChunkRecord>> {
@@ -250,6 +260,48 @@ impl GraphStore for EmbeddedGraph {
     ) -> Result<Vec<FoundChunk>> {
         let (chunks, most) = (chunks.to_vec(), entities as usize);
         self.read_collection(collection, move |conn, key| found::found_chunks(conn, key, &chunks, most)).await
+    }
+
+    async fn entities(
+        &self,
+        collection: &CollectionId,
+        query: &EntityQuery,
+        start: &PageStart,
+        limit: u32,
+    ) -> Result<Page<EntityRecord>> {
+        let (query, start) = (query.clone(), start.clone());
+        self.read_collection(collection, move |conn, key| entity_list::entities(conn, key, &query, &start, limit)).await
+    }
+
+    async fn entity(&self, entity: EntityId, mentions: &PageStart, limit: u32) -> Result<Option<EntityDetail>> {
+        let mentions = mentions.clone();
+        self.readers.read(move |conn| entity_detail::entity(conn, entity, &mentions, limit)).await
+    }
+
+    async fn communities(
+        &self,
+        collection: &CollectionId,
+        level: Option<u32>,
+        start: &PageStart,
+        limit: u32,
+    ) -> Result<CommunityList> {
+        let start = start.clone();
+        self.read_collection(collection, move |conn, key| communities::communities(conn, key, level, &start, limit))
+            .await
+    }
+
+    async fn community(
+        &self,
+        community: CommunityId,
+        members: &PageStart,
+        limit: u32,
+    ) -> Result<Option<CommunityDetail>> {
+        let members = members.clone();
+        self.readers.read(move |conn| communities::community(conn, community, &members, limit)).await
+    }
+
+    async fn layer_report(&self, collection: &CollectionId) -> Result<LayerReport> {
+        self.read_collection(collection, staleness::report).await
     }
 
     async fn expand(

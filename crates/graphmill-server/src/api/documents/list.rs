@@ -1,12 +1,17 @@
-//! `GET /api/documents?collection=&limit=50&offset=0`: published documents, newest first. 400: a bad number or collection name.
+//! `GET /api/documents?q=&mime_type=&source_prefix=&updated_after=&updated_before=&status=&sort=updated_at&order=desc&collection=&limit=50&offset=0&cursor=`:
+//! published documents, newest first unless another order is asked for. `cursor` is opaque; the next one stands in the header `Link` (RFC 8288).
+//! `total` counts up to 5,000 when something is filtered (`total_capped` says so). 400: an unknown word, a bad number, time or collection name, a
+//! cursor that is none or of another order, `cursor` together with `offset`.
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
+use graphmill_graph::listing::DocumentQuery;
 use serde::Serialize;
 
+use crate::api::paging::{Paging, with_next};
 use crate::api::shape::DocumentShape;
 use crate::params::Params;
-use crate::{AppState, Result, Scope};
+use crate::{AppState, Error, Result, Scope};
 
 #[derive(Serialize)]
 pub(crate) struct Answer {
@@ -15,15 +20,39 @@ pub(crate) struct Answer {
     limit: u32,
     offset: u64,
     has_more: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    total_capped: bool,
 }
 
-pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: Params) -> Result<Json<Answer>> {
-    let collection = scope.reading(params.parsed("collection")?)?;
-    let (limit, offset) = (params.limit(50)?, params.offset()?);
-    let (documents, total) = state.graph().documents(collection.as_ref(), offset, limit).await?;
-    let has_more = offset.saturating_add(documents.len() as u64) < total;
-    let documents = documents.into_iter().map(DocumentShape::from).collect();
-    Ok(Json(Answer { documents, total, limit, offset, has_more }))
+pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: Params) -> Result<Response> {
+    let query = DocumentQuery {
+        collection: scope.reading(params.parsed("collection")?)?,
+        q: params.text("q")?.map(str::to_owned),
+        mime_type: params.text("mime_type")?.map(str::to_owned),
+        source_prefix: params.text("source_prefix")?.map(str::to_owned),
+        updated_after: params.parsed("updated_after")?,
+        updated_before: params.parsed("updated_before")?,
+        sort: params.parsed("sort")?.unwrap_or_default(),
+        order: params.parsed("order")?.unwrap_or_default(),
+    };
+    if let Some(status) = params.text("status")?.filter(|status| *status != "published") {
+        let shown = crate::error::shortened(status);
+        return Err(Error::invalid(format!(
+            "the parameter status is {shown:?}; this list has documents that are published"
+        ))
+        .hint("GET /api/jobs?job_type=ingestion&status=… lists what is on its way or failed"));
+    }
+    let paging = Paging::of(&params, 50)?;
+    let page = state.graph().documents(&query, &paging.start, paging.limit).await?;
+    let answer = Answer {
+        documents: page.items.into_iter().map(DocumentShape::from).collect(),
+        total: page.total,
+        limit: paging.limit,
+        offset: paging.offset,
+        has_more: page.next_cursor.is_some(),
+        total_capped: page.total_capped,
+    };
+    Ok(with_next(answer, "/api/documents", &params, page.next_cursor.as_deref()))
 }
 
 #[cfg(test)]
@@ -50,5 +79,51 @@ mod tests {
         assert_eq!((json["documents"].as_array().unwrap().len(), &json["has_more"]), (1, &false.into()));
         assert_eq!(server.get("/api/documents?collection=other").await.json()["total"], 0);
         assert_eq!(server.get("/api/documents?limit=x").await.error().0, 400);
+    }
+
+    #[tokio::test]
+    async fn filters_orders_and_links() {
+        let server = TestServer::start().await;
+        for name in ["Beta pump.txt", "alpha.txt", "gamma.txt"] {
+            server.upload(name, "Pumps pump.").await;
+            let claimed = server.claim().await;
+            server.publish(&claimed.job).await;
+        }
+        let names = async |query: &str| -> Vec<String> {
+            let json = server.get(&format!("/api/documents?{query}")).await.json();
+            json["documents"].as_array().unwrap().iter().map(|d| d["filename"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(names("sort=filename&order=asc").await, ["alpha.txt", "Beta pump.txt", "gamma.txt"]);
+        assert_eq!(names("q=PUMP&status=published&mime_type=text/plain").await, ["Beta pump.txt"]);
+        assert_eq!(names("source_prefix=ga&updated_after=2020-01-01T00:00:00Z").await, ["gamma.txt"]);
+        assert!(names("updated_before=2020-01-01T00:00:00Z").await.is_empty());
+        let (mut walked, mut uri) = (Vec::new(), Some("/api/documents?sort=filename&limit=2".to_owned()));
+        while let Some(page) = uri.take() {
+            let answer = server.get(&page).await;
+            let json = answer.json();
+            walked.extend(json["documents"].as_array().unwrap().iter().map(|d| d["filename"].to_string()));
+            let link = answer.headers.get("link").map(|l| l.to_str().unwrap().to_owned());
+            assert_eq!(link.is_some(), json["has_more"] == true);
+            uri = link.map(|l| l.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned());
+        }
+        assert_eq!(walked, ["\"gamma.txt\"", "\"Beta pump.txt\"", "\"alpha.txt\""]);
+    }
+
+    #[tokio::test]
+    async fn a_bad_parameter_is_named() {
+        let server = TestServer::start().await;
+        for (query, part) in [
+            ("sort=size", "updated_at, created_at, filename, file_size, chunk_count"),
+            ("order=up", "asc, desc"),
+            ("status=failed", "published"),
+            ("updated_after=yesterday", "2024-01-15T16:30:00Z"),
+            ("cursor=nonsense", "cursor"),
+            ("cursor=00&offset=5", "both"),
+            ("limit=0", "from 1 to 1000"),
+        ] {
+            let (status, code, error) = server.get(&format!("/api/documents?{query}")).await.error();
+            assert_eq!((status, code.as_str()), (400, "invalid_parameter"), "{query}");
+            assert!(error.contains(part), "{query}: {error}");
+        }
     }
 }
