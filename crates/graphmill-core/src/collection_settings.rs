@@ -92,12 +92,13 @@ fn checked_types(types: Vec<String>) -> Result<Vec<String>, String> {
     }
     let mut checked: Vec<String> = Vec::with_capacity(types.len());
     for given in types {
-        let word = given.trim().to_lowercase();
         let allowed = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | ' ');
-        if word.is_empty() || word.chars().count() > 60 || !word.chars().all(allowed) {
+        // Spelt as the readers of answers spell types.
+        let word = given.trim().to_lowercase().replace(['-', ' '], "_");
+        if word.trim_matches('_').is_empty() || word.chars().count() > 40 || !given.chars().all(allowed) {
             let shown: String = given.chars().take(80).flat_map(char::escape_debug).collect();
             return Err(format!(
-                "the setting entity_types holds \"{shown}\"; a type is 1 to 60 letters, digits, '_', '-' and spaces"
+                "the setting entity_types holds \"{shown}\"; a type is 1 to 40 letters, digits, '_', '-' and spaces"
             ));
         }
         if !checked.contains(&word) {
@@ -132,7 +133,7 @@ mod tests {
             let types = Some(types.iter().map(|t| (*t).to_owned()).collect());
             CollectionSettings { entity_types: types, ..CollectionSettings::default() }.checked()
         };
-        assert_eq!(types(&[" Valve", "valve", "Seal Ring"]).unwrap().entity_types.unwrap(), ["valve", "seal ring"]);
+        assert_eq!(types(&[" Valve", "valve", "Seal Ring"]).unwrap().entity_types.unwrap(), ["valve", "seal_ring"]);
         assert!(types(&[]).unwrap_err().contains("0 types"));
         assert!(types(&["a\nb"]).unwrap_err().contains("a\\nb"));
         let model = CollectionSettings { embedding_model: Some(" ".into()), ..CollectionSettings::default() };

@@ -33,4 +33,7 @@ pub trait ContentCache: Send + Sync + 'static {
 
     /// Keeps the answers; returns when they are safe on disk.
     async fn put(&self, entries: Vec<(CacheKey, Bytes)>) -> Result<(), CacheError>;
+
+    /// Forgets all answers of a collection, some at a time; answers how many there were.
+    async fn delete_collection(&self, collection: &CollectionId) -> Result<u64, CacheError>;
 }

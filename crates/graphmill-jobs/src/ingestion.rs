@@ -18,12 +18,14 @@ use graphmill_core::{DocumentId, ErrorCode, JobType, Seq};
 use graphmill_documents::child::ParserPool;
 use graphmill_graph::GraphStore;
 use graphmill_graph::records::{PublishedCounts, PublishedSeq};
-use graphmill_models::{CallContext, Embedder, EntityExtractor};
+use graphmill_models::{CallContext, ModelProvider, Models};
 use graphmill_runtime::{Completed, Interruption, JobContext, JobHandler, StageRun};
 use graphmill_store::records::LogLevel;
 use serde_json::{Map, Value, json};
 
-pub use request::{IngestionOptions, Upload, reingestion, retry_quarantined, upload_of, upload_of_document};
+pub use request::{
+    ChosenOptions, IngestionOptions, Upload, reingestion, retry_quarantined, upload_of, upload_of_document,
+};
 
 use request::IngestionParams;
 
@@ -37,8 +39,7 @@ pub const MAX_CHUNKS: u64 = 50_000;
 pub struct IngestionHandler {
     graph: Arc<dyn GraphStore>,
     parsers: ParserPool,
-    embedder: Arc<dyn Embedder>,
-    extractor: Arc<dyn EntityExtractor>,
+    models: Arc<ModelProvider>,
     /// Units of a stage that asks a model server, at once.
     model_concurrency: usize,
 }
@@ -49,6 +50,8 @@ struct Ingestion<'a> {
     params: IngestionParams,
     document: DocumentId,
     seq: Seq,
+    /// Those that its collection had when the job was accepted.
+    models: Models,
     /// Counts the calls of models that this run of the job makes.
     calls: CallContext,
 }
@@ -58,21 +61,21 @@ impl IngestionHandler {
     pub fn new(
         graph: Arc<dyn GraphStore>,
         parsers: ParserPool,
-        embedder: Arc<dyn Embedder>,
-        extractor: Arc<dyn EntityExtractor>,
+        models: Arc<ModelProvider>,
         model_concurrency: usize,
     ) -> Self {
-        Self { graph, parsers, embedder, extractor, model_concurrency }
+        Self { graph, parsers, models, model_concurrency }
     }
 
     fn begin(&self, context: &JobContext) -> Result<Ingestion<'_>, Interruption> {
         let job = context.job();
         let broken = |what: &str| Interruption::fail(ErrorCode::Internal, format!("the job's record {what}"), None);
-        let params = serde_json::from_value(Value::Object(job.params.clone()))
+        let params: IngestionParams = serde_json::from_value(Value::Object(job.params.clone()))
             .map_err(|e| broken(&format!("cannot be read: {e}")))?;
         let document = job.job.document.ok_or_else(|| broken("names no document"))?;
         let seq = job.job.seq.ok_or_else(|| broken("has no ticket"))?;
-        Ok(Ingestion { handler: self, params, document, seq, calls: CallContext::new() })
+        let models = self.models.of(&params.models).map_err(|e| crate::interruption::of_model(&e))?;
+        Ok(Ingestion { handler: self, params, document, seq, models, calls: CallContext::new() })
     }
 }
 

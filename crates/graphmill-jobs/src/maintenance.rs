@@ -1,16 +1,22 @@
-//! What nobody waits for, or only for a moment: document deletions, the sweep of staged chunks, blobs that nothing names, old tombstones. Each task
+//! What nobody waits for, or only for a moment: deletions of documents and collections, the sweep of staged chunks, blobs that nothing names, old tombstones. Each task
 //! repeats until it is done, so that a kill in the middle costs nothing but time.
 
+mod collections;
 mod deletes;
 mod leftovers;
+mod reconcile;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use graphmill_core::ContentCache;
 use graphmill_graph::GraphStore;
+use graphmill_runtime::Occupancy;
 use graphmill_store::{Blobs, JobStore};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+pub use reconcile::{ReconcileError, reconcile_collections};
 
 /// How often each task looks by itself.
 #[derive(Debug, Clone)]
@@ -21,6 +27,8 @@ pub struct MaintenanceConfig {
     pub leftovers_every: Duration,
     /// Age from which a blob that nothing names, or a tombstone, goes.
     pub keep: Duration,
+    /// Which collections have a handler at work: the one that the runtime was given.
+    pub occupancy: Occupancy,
 }
 
 impl Default for MaintenanceConfig {
@@ -29,6 +37,7 @@ impl Default for MaintenanceConfig {
             deletes_every: Duration::from_secs(5),
             leftovers_every: Duration::from_secs(600),
             keep: Duration::from_secs(24 * 3600),
+            occupancy: Occupancy::default(),
         }
     }
 }
@@ -48,13 +57,22 @@ struct Stores {
     jobs: Arc<dyn JobStore>,
     graph: Arc<dyn GraphStore>,
     blobs: Blobs,
+    cache: Arc<dyn ContentCache>,
+    occupancy: Occupancy,
 }
 
 impl Maintenance {
     /// Starts the tasks; deletions that an earlier process left are carried out at once.
-    pub fn start(jobs: Arc<dyn JobStore>, graph: Arc<dyn GraphStore>, blobs: Blobs, config: MaintenanceConfig) -> Self {
+    pub fn start(
+        jobs: Arc<dyn JobStore>,
+        graph: Arc<dyn GraphStore>,
+        blobs: Blobs,
+        cache: Arc<dyn ContentCache>,
+        config: MaintenanceConfig,
+    ) -> Self {
+        let occupancy = config.occupancy.clone();
         let maintenance = Self {
-            stores: Stores { jobs, graph, blobs },
+            stores: Stores { jobs, graph, blobs, cache, occupancy },
             wake: Arc::new(Notify::new()),
             stop: CancellationToken::new(),
             tasks: tokio_util::task::TaskTracker::new(),
@@ -68,7 +86,7 @@ impl Maintenance {
         maintenance
     }
 
-    /// A document deletion was accepted: carry it out now.
+    /// A deletion of a document or a collection was accepted: carry it out now.
     pub fn nudge(&self) {
         self.wake.notify_one();
     }

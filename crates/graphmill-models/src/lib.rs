@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 pub mod embedder;
+mod entity_types;
 pub mod error;
 pub mod extractor;
 pub mod offline;
 pub mod openai;
+pub mod provider;
 pub mod registry;
 pub mod settings;
 pub mod usage;
@@ -12,6 +14,7 @@ pub mod usage;
 pub use embedder::{EmbedAnswer, EmbedInput, Embedder, ModelId, SpaceDescription};
 pub use error::{Error, ErrorClass, Quarantined};
 pub use extractor::{ChunkInput, Dropped, EntityExtractor, Extraction, ExtractorVersion};
+pub use provider::{ModelChoice, ModelProvider};
 pub use registry::Models;
 pub use settings::{Endpoint, ModelSettings, Secret};
 pub use usage::{CallContext, Usage, UsageSnapshot};

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use crate::watch::Stop;
-use crate::{Completed, Interruption, JobContext, JobHandler};
+use crate::{Completed, Interruption, JobContext, JobHandler, Occupancy};
 
 /// How often log lines and progress are written.
 const FLUSH_EVERY: Duration = Duration::from_millis(200);
@@ -30,10 +30,18 @@ pub(crate) async fn supervise(
     context: Arc<JobContext>,
     handler: Arc<dyn JobHandler>,
     mut stop: watch::Receiver<Option<Stop>>,
+    (occupancy, lease): (Occupancy, Duration),
 ) {
     let mut task = tokio::spawn({
         let (context, handler) = (context.clone(), handler.clone());
-        async move { handler.run(&context).await }
+        async move {
+            // Held until the work has really stopped. The claim is looked at once more behind it: see [`Occupancy::is_occupied`].
+            let _here = occupancy.enter(&context.job().job.collection);
+            if let Err(graphmill_store::Error::Fenced(_)) = context.store.renew(context.fence(), lease).await {
+                return Err(Interruption::Stopped);
+            }
+            handler.run(&context).await
+        }
     });
     let mut tick = tokio::time::interval(FLUSH_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

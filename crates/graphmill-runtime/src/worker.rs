@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::context::Services;
 use crate::supervise::supervise;
 use crate::watch::{self, RunningJobs, WatchGuard};
-use crate::{JobContext, Registry};
+use crate::{JobContext, Occupancy, Registry};
 
 /// Settings of a runtime.
 #[derive(Clone)]
@@ -34,6 +34,8 @@ pub struct RuntimeConfig {
     pub poll: Duration,
     /// Asked before each claim: false while the disk is full.
     pub may_claim: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Told which collections have a handler at work.
+    pub occupancy: Occupancy,
 }
 
 impl RuntimeConfig {
@@ -47,6 +49,7 @@ impl RuntimeConfig {
             stall_limit: Duration::from_secs(600),
             poll: Duration::from_secs(2),
             may_claim: Arc::new(|| true),
+            occupancy: Occupancy::default(),
         }
     }
 }
@@ -179,9 +182,10 @@ impl Worker {
         *self.used.lock().entry(job_type).or_default() += 1;
         let place = Place { used: self.used.clone(), job_type, wake: self.wake.clone() };
         let running = self.running.clone();
+        let (occupancy, lease) = (self.config.occupancy.clone(), self.config.lease);
         tracing::info!(job.id = %context.fence().job, job.kind = %job_type, attempt = context.job().attempt, "job started");
         jobs.spawn(async move {
-            supervise(context.clone(), handler, stop).await;
+            supervise(context.clone(), handler, stop, (occupancy, lease)).await;
             running.remove(&context);
             drop(place);
         });

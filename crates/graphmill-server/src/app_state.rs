@@ -6,6 +6,7 @@ use std::time::Duration;
 use graphmill_core::{Clock, JobId};
 use graphmill_graph::GraphStore;
 use graphmill_jobs::maintenance::Maintenance;
+use graphmill_models::ModelProvider;
 use graphmill_store::records::JobDetail;
 use graphmill_store::{Blobs, DiskGuard, JobStore};
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,8 @@ pub struct Services {
     pub query_embedder: QueryEmbedder,
     /// Uploaded files.
     pub blobs: Blobs,
+    /// Models by the settings of collections.
+    pub models: Arc<ModelProvider>,
     /// Room on the disk: decides whether uploads are taken.
     pub disk: Arc<DiskGuard>,
     /// Carries out document deletions, removes blobs that nothing names.

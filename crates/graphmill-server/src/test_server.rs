@@ -16,11 +16,11 @@ use graphmill_core::{
 use graphmill_graph::records::{DocumentProperties, Placement, Publication, StagedChunk};
 use graphmill_graph::{EmbeddedGraph, EmbeddedOptions};
 use graphmill_jobs::maintenance::{Maintenance, MaintenanceConfig};
-use graphmill_models::Embedder;
 use graphmill_models::offline::OfflineEmbedder;
+use graphmill_models::{Embedder, ModelProvider, ModelSettings};
 use graphmill_store::records::{ClaimedJob, JobRecord};
 use graphmill_store::requests::{ClaimRequest, Ending, NewJobError, Progress};
-use graphmill_store::{Blobs, DiskGuard, DiskOptions, SqliteJobStore, SqliteOptions};
+use graphmill_store::{Blobs, DiskGuard, DiskOptions, SqliteContentCache, SqliteJobStore, SqliteOptions};
 use serde_json::{Map, Value, json};
 use tower::ServiceExt;
 
@@ -92,12 +92,15 @@ impl TestServer {
         let blobs = Blobs::open(dir.path().join("blobs")).unwrap();
         let config_of_maintenance =
             MaintenanceConfig { deletes_every: Duration::from_millis(100), ..MaintenanceConfig::default() };
-        let maintenance = Maintenance::start(jobs.clone(), graph.clone(), blobs.clone(), config_of_maintenance);
+        let cache = Arc::new(SqliteContentCache::open(dir.path().join("cache.db")).unwrap());
+        let maintenance =
+            Maintenance::start(jobs.clone(), graph.clone(), blobs.clone(), cache.clone(), config_of_maintenance);
         let policy = KeyPolicy { local_token: Some(LOCAL_TOKEN.to_owned()), always: false };
         let keys = KeyRing::load(jobs.clone(), clock.clone(), policy).await.unwrap();
         let query_embedder = QueryEmbedder::new(embedder);
         let backup = Arc::new(OneBackup::default());
-        let services = Services { jobs, graph, query_embedder, blobs, disk, maintenance, keys, backup, clock };
+        let models = Arc::new(ModelProvider::new(&ModelSettings::default(), cache).unwrap());
+        let services = Services { jobs, graph, query_embedder, models, blobs, disk, maintenance, keys, backup, clock };
         let state = AppState::new(services, config);
         Self { router: router(state.clone()), state, dir }
     }

@@ -34,7 +34,8 @@ const DELETE_BATCH: u32 = 1_000;
 
 const PUT: Kind =
     Kind { durable: true, reserve: false, fault: Some(("cache.put.before_commit", "cache.put.after_commit")) };
-const DELETE: Kind = Kind { durable: true, reserve: true, fault: None };
+const DELETE: Kind =
+    Kind { durable: true, reserve: true, fault: Some(("cache.delete.before_commit", "cache.delete.after_commit")) };
 
 /// The answer cache in `cache.db`.
 pub struct SqliteContentCache {
@@ -66,22 +67,6 @@ impl SqliteContentCache {
     /// The file.
     pub(crate) fn path(&self) -> &std::path::Path {
         self.readers.path()
-    }
-
-    /// Deletes all answers of a collection; returns how many there were.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub async fn delete_collection(&self, collection: &CollectionId) -> Result<u64> {
-        let mut deleted = 0;
-        loop {
-            let name = collection.clone();
-            let batch = self.writer.write(DELETE, move |tx| delete_batch(tx, &name)).await?;
-            deleted += batch;
-            if batch < u64::from(DELETE_BATCH) {
-                return Ok(deleted);
-            }
-        }
     }
 }
 
@@ -128,6 +113,18 @@ impl ContentCache for SqliteContentCache {
 
     async fn put(&self, entries: Vec<(CacheKey, Bytes)>) -> std::result::Result<(), CacheError> {
         self.writer.write(PUT, move |tx| put(tx, &entries)).await.map_err(cache_error)
+    }
+
+    async fn delete_collection(&self, collection: &CollectionId) -> std::result::Result<u64, CacheError> {
+        let mut deleted = 0;
+        loop {
+            let name = collection.clone();
+            let batch = self.writer.write(DELETE, move |tx| delete_batch(tx, &name)).await.map_err(cache_error)?;
+            deleted += batch;
+            if batch < u64::from(DELETE_BATCH) {
+                return Ok(deleted);
+            }
+        }
     }
 }
 

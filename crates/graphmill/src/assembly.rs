@@ -12,9 +12,9 @@ use graphmill_documents::child::{ParserCommand, ParserPool};
 use graphmill_graph::GraphStore;
 use graphmill_graph::embedded::{EmbeddedGraph, EmbeddedOptions};
 use graphmill_jobs::ingestion::IngestionHandler;
-use graphmill_jobs::maintenance::{Maintenance, MaintenanceConfig};
-use graphmill_models::Models;
-use graphmill_runtime::{CpuPool, Registry, Runtime, RuntimeConfig, Services};
+use graphmill_jobs::maintenance::{Maintenance, MaintenanceConfig, reconcile_collections};
+use graphmill_models::{ModelChoice, ModelProvider};
+use graphmill_runtime::{CpuPool, Occupancy, Registry, Runtime, RuntimeConfig, Services};
 use graphmill_server::{AccessPolicy, AppState, BuildInfo, KeyPolicy, KeyRing, Limits, QueryEmbedder, ServerConfig};
 use graphmill_store::{
     Blobs, DataFolder, DiskGuard, DiskOptions, JobStore, KeyStore, SqliteContentCache, SqliteJobStore, SqliteOptions,
@@ -55,6 +55,7 @@ struct Stores {
     keys: Arc<dyn KeyStore>,
     graph: Arc<dyn GraphStore>,
     cache: Arc<SqliteContentCache>,
+    models: Arc<ModelProvider>,
     blobs: Blobs,
     disk: Arc<DiskGuard>,
     clock: Arc<dyn Clock>,
@@ -67,16 +68,17 @@ impl Assembly {
         let listener = listen(config).await?;
         let folder = Arc::new(DataFolder::lock(&config.data_dir)?);
         let stores = Stores::open(&config.data_dir, config).await?;
-        let models = Models::new(&config.models, stores.cache.clone())?;
+        let occupancy = Occupancy::default();
         let url = format!("http://{}", listener.local_addr()?);
         let maintenance = Maintenance::start(
             stores.jobs.clone(),
             stores.graph.clone(),
             stores.blobs.clone(),
-            MaintenanceConfig::default(),
+            stores.cache.clone(),
+            MaintenanceConfig { occupancy: occupancy.clone(), ..MaintenanceConfig::default() },
         );
         let runtime = match work {
-            Work::Jobs => Some(start_runtime(config, &stores, &models).await?),
+            Work::Jobs => Some(start_runtime(config, &stores, occupancy).await?),
             Work::None => None,
         };
         let stop = CancellationToken::new();
@@ -85,8 +87,9 @@ impl Assembly {
             jobs: stores.jobs.clone(),
             graph: stores.graph.clone(),
             keys: KeyRing::load(stores.keys.clone(), stores.clock.clone(), policy).await?,
-            query_embedder: QueryEmbedder::new(models.embedder.clone()),
+            query_embedder: QueryEmbedder::new(stores.models.of(&ModelChoice::default())?.embedder),
             blobs: stores.blobs.clone(),
+            models: stores.models.clone(),
             disk: stores.disk.clone(),
             maintenance: maintenance.clone(),
             backup: stores.backup.clone(),
@@ -157,11 +160,14 @@ impl Stores {
         warn_of_lost_graph(&*jobs, highest).await?;
         // Before anything is accepted: a ticket must be above every one that the graph knows.
         jobs.raise_tickets_above(highest).await?;
+        reconcile_collections(&*jobs, &*graph).await?;
         let cache = Arc::new(SqliteContentCache::open_with(dir.join("cache.db"), Some(disk.clone()))?);
         let blobs = Blobs::open(dir.join("blobs"))?;
         let (all, time) = (blobs.clone(), clock.clone());
         let backup = EmbeddedBackup::new(jobs.clone(), graph.clone(), cache.clone(), all, time, dir);
-        Ok(Self { jobs: jobs.clone(), keys: jobs, graph, cache, blobs, disk, clock, backup: Arc::new(backup) })
+        let models = Arc::new(ModelProvider::new(&config.models, cache.clone())?);
+        let backup = Arc::new(backup);
+        Ok(Self { jobs: jobs.clone(), keys: jobs, graph, cache, models, blobs, disk, clock, backup })
     }
 }
 
@@ -179,24 +185,20 @@ async fn warn_of_lost_graph(jobs: &dyn JobStore, highest: Seq) -> anyhow::Result
     Ok(())
 }
 
-async fn start_runtime(config: &Config, stores: &Stores, models: &Models) -> anyhow::Result<Runtime> {
+async fn start_runtime(config: &Config, stores: &Stores, occupancy: Occupancy) -> anyhow::Result<Runtime> {
     let parsers = ParserPool::new(ParserCommand::this_program(["__parse-child"])?, config.parser.clone())?;
     #[cfg(feature = "fault-points")]
     for fault in std::env::var("PARSER_FAULTS").unwrap_or_default().split(',').filter(|f| !f.is_empty()) {
         parsers.inject(fault.parse().map_err(|e: String| anyhow::anyhow!(e))?);
     }
-    let handler = IngestionHandler::new(
-        stores.graph.clone(),
-        parsers,
-        models.embedder.clone(),
-        models.extractor.clone(),
-        config.models.concurrency,
-    );
+    let handler =
+        IngestionHandler::new(stores.graph.clone(), parsers, stores.models.clone(), config.models.concurrency);
     let registry = Registry::default().with(Arc::new(handler));
     let services = Services { cpu: CpuPool::new(config.cpu_threads), blobs: stores.blobs.clone() };
     let mut runtime = RuntimeConfig::new(format!("pid {}", std::process::id()));
     runtime.concurrency = BTreeMap::from([(JobType::Ingestion, config.workers)]);
     runtime.stall_limit = config.stall_limit;
+    runtime.occupancy = occupancy;
     let disk = stores.disk.clone();
     runtime.may_claim = Arc::new(move || disk.accepts_uploads());
     Ok(Runtime::start(stores.jobs.clone(), registry, services, runtime).await?)

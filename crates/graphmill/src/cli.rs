@@ -83,12 +83,12 @@ pub(crate) struct IngestArgs {
     /// Do not extract entities
     #[arg(long)]
     pub(crate) no_entities: bool,
-    /// Characters of a chunk
-    #[arg(long, default_value_t = 1000)]
-    pub(crate) chunk_size: u64,
-    /// Characters that a chunk shares with the one before
-    #[arg(long, default_value_t = 200)]
-    pub(crate) chunk_overlap: u64,
+    /// Characters of a chunk (default: the collection's, else 1000)
+    #[arg(long)]
+    pub(crate) chunk_size: Option<u64>,
+    /// Characters that a chunk shares with the one before (default: the collection's, else 200)
+    #[arg(long)]
+    pub(crate) chunk_overlap: Option<u64>,
     /// Run all stages even when nothing changed
     #[arg(long)]
     pub(crate) force: bool,

@@ -45,12 +45,12 @@ impl<'a> Embedding<'a> {
 
     /// Offline models compute; the others wait for a server.
     fn is_offline(&self, context: &JobContext) -> bool {
-        self.ingestion.handler.embedder.cache_key(&context.job().job.collection, "").is_none()
+        self.ingestion.models.embedder.cache_key(&context.job().job.collection, "").is_none()
     }
 
     async fn embed(&self, context: &JobContext, chunks: Vec<Chunk>) -> Result<Vec<EmbedAnswer>, Interruption> {
         let collection = context.job().job.collection.clone();
-        let embedder = self.ingestion.handler.embedder.clone();
+        let embedder = self.ingestion.models.embedder.clone();
         let calls = self.ingestion.calls.clone();
         let texts = move || async move {
             let texts: Vec<_> = chunks.iter().map(Chunk::text_in_context).collect();
@@ -91,7 +91,7 @@ impl Stage for Embedding<'_> {
     async fn finish(&self, context: &JobContext, _units: &[u32]) -> Result<Embedded, Interruption> {
         let handler = self.ingestion.handler;
         let collection = &context.job().job.collection;
-        let described = handler.embedder.probe(&self.ingestion.calls).await.map_err(|e| of_model(&e))?;
+        let described = self.ingestion.models.embedder.probe(&self.ingestion.calls).await.map_err(|e| of_model(&e))?;
         let dimension = described.dimension.unwrap_or(0);
         let space = handler.graph.ensure_space(collection, described.model.as_str(), dimension).await;
         let space = space.map_err(of_graph)?;

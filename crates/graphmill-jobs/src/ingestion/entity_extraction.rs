@@ -48,7 +48,7 @@ impl<'a> EntityExtraction<'a> {
 
     fn is_offline(&self, context: &JobContext) -> bool {
         let collection = &context.job().job.collection;
-        self.ingestion.handler.extractor.cache_key(collection, ChunkInput::default()).is_none()
+        self.ingestion.models.extractor.cache_key(collection, ChunkInput::default()).is_none()
     }
 
     async fn segment(&self, context: &JobContext, number: u32) -> Result<Arc<Vec<Chunk>>, Interruption> {
@@ -72,7 +72,7 @@ impl<'a> EntityExtraction<'a> {
         let first = number * SEGMENT as u32;
         let chunks = self.segment(context, number).await?;
         let collection = context.job().job.collection.clone();
-        let extractor = self.ingestion.handler.extractor.clone();
+        let extractor = self.ingestion.models.extractor.clone();
         let calls = self.ingestion.calls.clone();
         let work = move || async move {
             let mut found = Vec::new();

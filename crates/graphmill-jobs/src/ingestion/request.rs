@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use graphmill_core::{CollectionId, ContentHash, DocumentId, JobStatus, JobType};
+use graphmill_core::{CollectionId, CollectionSettings, ContentHash, DocumentId, JobStatus, JobType};
 use graphmill_documents::chunk::ChunkOptions;
 use graphmill_graph::records::{DocumentRecord, PublishedSeq};
+use graphmill_models::ModelChoice;
 use graphmill_store::records::{BlobRole, JobDetail};
 use graphmill_store::requests::{DocumentTicket, NewJob, StagePlan, TicketKind};
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,32 @@ impl IngestionOptions {
     }
 }
 
+/// What a request chose for an ingestion; what is absent is the collection's, else the usual.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ChosenOptions {
+    /// See [`IngestionOptions::extract_entities`].
+    pub extract_entities: Option<bool>,
+    /// See [`IngestionOptions::chunk_size`].
+    pub chunk_size: Option<u64>,
+    /// See [`IngestionOptions::chunk_overlap`].
+    pub chunk_overlap: Option<u64>,
+    /// See [`IngestionOptions::force`].
+    pub force: bool,
+}
+
+impl ChosenOptions {
+    /// The options of a job in a collection with these settings.
+    pub fn over(self, settings: &CollectionSettings) -> IngestionOptions {
+        let usual = IngestionOptions::default();
+        IngestionOptions {
+            extract_entities: self.extract_entities.or(settings.extract_entities).unwrap_or(usual.extract_entities),
+            chunk_size: self.chunk_size.or(settings.chunk_size).unwrap_or(usual.chunk_size),
+            chunk_overlap: self.chunk_overlap.or(settings.chunk_overlap).unwrap_or(usual.chunk_overlap),
+            force: self.force,
+        }
+    }
+}
+
 /// An accepted file: its original is a blob that is safe on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
@@ -62,6 +89,8 @@ pub struct Upload {
     pub file_size: u64,
     /// What was chosen.
     pub options: IngestionOptions,
+    /// Models and types of its collection.
+    pub models: ModelChoice,
     /// Higher goes first.
     pub priority: i32,
 }
@@ -77,6 +106,8 @@ pub(crate) struct IngestionParams {
     pub file_size: u64,
     #[serde(flatten)]
     pub options: IngestionOptions,
+    #[serde(default, skip_serializing_if = "ModelChoice::is_usual")]
+    pub models: ModelChoice,
 }
 
 impl Upload {
@@ -91,7 +122,7 @@ impl Upload {
     }
 }
 
-/// The upload that a published document was made of.
+/// The upload that a published document was made of, with the usual models (the caller gives it those that its collection has now).
 pub fn upload_of_document(document: &DocumentRecord) -> Upload {
     let p = &document.properties;
     Upload {
@@ -103,6 +134,7 @@ pub fn upload_of_document(document: &DocumentRecord) -> Upload {
         content_hash: p.content_hash,
         file_size: p.file_size,
         options: published_options(document),
+        models: ModelChoice::default(),
         priority: 0,
     }
 }
@@ -138,6 +170,7 @@ pub fn upload_of(job: &JobDetail) -> Option<Upload> {
         content_hash: params.content_hash,
         file_size: params.file_size,
         options: params.options,
+        models: params.models,
         priority: job.job.priority,
     })
 }
@@ -180,6 +213,7 @@ fn new_job(upload: Upload, kind: TicketKind, extra: Map<String, Value>) -> NewJo
         content_hash: upload.content_hash,
         file_size: upload.file_size,
         options: upload.options,
+        models: upload.models,
     };
     let params = match serde_json::to_value(params) {
         Ok(Value::Object(map)) => map,
@@ -216,6 +250,7 @@ mod tests {
             content_hash: ContentHash::of(b"x"),
             file_size: 1,
             options,
+            models: ModelChoice::default(),
             priority: 0,
         }
     }

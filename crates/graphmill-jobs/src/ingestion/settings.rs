@@ -19,7 +19,7 @@ impl Ingestion<'_> {
             ("extract_entities".to_owned(), json!(options.extract_entities)),
         ]);
         if options.extract_entities {
-            let version = self.handler.extractor.version();
+            let version = self.models.extractor.version();
             fields.insert("normaliser_version".to_owned(), json!(EntityName::NORMALISER_VERSION));
             fields.insert("extractor".to_owned(), json!(version.model));
             fields.insert("prompt_version".to_owned(), json!(version.prompt_version));

@@ -1,4 +1,4 @@
-//! Carries out accepted document deletions.
+//! Carries out accepted document deletions, and a step of those of collections in between.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,20 +8,30 @@ use graphmill_store::records::DocumentDelete;
 use tokio::sync::Notify;
 
 use super::Stores;
+use super::collections::{Deletions, Round};
 use super::leftovers::delete_unnamed;
 
 /// Deletions looked at in one round.
 const BATCH: u32 = 100;
+/// Between two looks whether the last jobs of a collection have ended.
+const JOB_ENDS: Duration = Duration::from_millis(20);
 
 pub(super) async fn run(stores: Stores, wake: Arc<Notify>, every: Duration) {
+    let mut collections = Deletions::default();
     loop {
         while let Ok(more) = round(&stores).await {
             if !more {
                 break;
             }
         }
+        // In the same task, so that no document deletion is under way for a collection whose last step is taken.
+        let pause = match collections.round(&stores).await {
+            Round::More => continue,
+            Round::Waiting => JOB_ENDS.min(every),
+            Round::Idle | Round::Failed => every,
+        };
         // A nudge that came during the round is kept by `Notify` as one permit: nothing is missed between the round and this line.
-        let _ = tokio::time::timeout(every, wake.notified()).await;
+        let _ = tokio::time::timeout(pause, wake.notified()).await;
     }
 }
 

@@ -5,4 +5,4 @@ mod extractor;
 
 pub use embedder::{LEXICAL_DIMENSION, OfflineEmbedder, lexical_vector};
 pub(crate) use extractor::defined_short_forms;
-pub use extractor::{OfflineExtractor, extract};
+pub use extractor::{OfflineExtractor, TypedOfflineExtractor, extract};

@@ -14,6 +14,7 @@ use super::in_flight::InFlight;
 use super::refusal::Refusal;
 use super::transport::{Failure, Transport};
 use super::{PROMPT_VERSION, Surroundings, TRIES, prompt};
+use crate::entity_types::{keep_types, parameter};
 use crate::usage::Usage;
 use crate::{
     CallContext, ChunkInput, Endpoint, EntityExtractor, Error, Extraction, ExtractorVersion, ModelSettings, Quarantined,
@@ -26,14 +27,17 @@ const LONGEST_ANSWER: usize = 4 << 20;
 const TEMPERATURES: [f64; TRIES as usize] = [0.0, 0.3, 0.6];
 
 /// Extracts through a server that speaks OpenAI's wire format.
+#[derive(Clone)]
 pub struct OpenAiExtractor {
-    transport: Transport,
+    transport: Arc<Transport>,
     cache: Arc<dyn ContentCache>,
-    in_flight: InFlight,
+    in_flight: Arc<InFlight>,
     /// The server takes `response_format`.
-    json_mode: AtomicBool,
+    json_mode: Arc<AtomicBool>,
     /// The server takes `temperature`.
-    temperature: AtomicBool,
+    temperature: Arc<AtomicBool>,
+    /// The only types that entities may have; the usual ones are asked for when there is none, and every type is taken.
+    types: Option<Arc<[String]>>,
 }
 
 /// An answer as the cache keeps it: what the model said, so that better rules can read it again.
@@ -58,9 +62,25 @@ impl OpenAiExtractor {
         cache: Arc<dyn ContentCache>,
         surroundings: Surroundings,
     ) -> Result<Self, Error> {
-        let transport = Transport::new("llm", endpoint, settings, LONGEST_ANSWER, surroundings)?;
-        let (json_mode, temperature) = (AtomicBool::new(true), AtomicBool::new(true));
-        Ok(Self { transport, cache, in_flight: InFlight::default(), json_mode, temperature })
+        let transport = Arc::new(Transport::new("llm", endpoint, settings, LONGEST_ANSWER, surroundings)?);
+        let (json_mode, temperature) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(true)));
+        Ok(Self { transport, cache, in_flight: Arc::default(), json_mode, temperature, types: None })
+    }
+
+    /// The same client, asking for these types alone.
+    pub fn with_types(&self, types: &[String]) -> Self {
+        Self { types: Some(types.into()), ..self.clone() }
+    }
+
+    /// What an answer says, as far as its types are wanted; entities of others are told of as left out.
+    fn read(&self, content: &str, cut: bool, chunk: &ChunkInput<'_>) -> Result<Extraction, &'static str> {
+        let mut extraction = answer::read(content, cut, chunk)?;
+        if let Some(types) = &self.types {
+            let left_out;
+            (extraction.facts, left_out) = keep_types(extraction.facts, types);
+            extraction.dropped.entities += left_out;
+        }
+        Ok(extraction)
     }
 
     fn key(&self, collection: &CollectionId, chunk: &ChunkInput<'_>) -> CacheKey {
@@ -84,7 +104,7 @@ impl OpenAiExtractor {
         let kept = self.cache.get(std::slice::from_ref(key)).await?;
         let said: Option<Said> =
             kept.into_iter().next().flatten().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let read = said.and_then(|said| answer::read(&said.content, said.cut, &chunk).ok());
+        let read = said.and_then(|said| self.read(&said.content, said.cut, &chunk).ok());
         Usage::add(&ctx.usage.cache_hits, u64::from(read.is_some()));
         Ok(read.map(|extraction| Extraction { from_cache: true, ..extraction }))
     }
@@ -93,7 +113,7 @@ impl OpenAiExtractor {
         let mut body = json!({
             "model": self.transport.model(),
             "messages": [
-                { "role": "system", "content": prompt::system() },
+                { "role": "system", "content": prompt::system(self.types.as_deref()) },
                 { "role": "user", "content": prompt::user(chunk) },
             ],
         });
@@ -180,11 +200,12 @@ fn read_reply(bytes: &[u8], ctx: &CallContext) -> Answered {
 #[async_trait]
 impl EntityExtractor for OpenAiExtractor {
     fn version(&self) -> ExtractorVersion {
-        ExtractorVersion {
-            model: self.transport.model().to_owned(),
-            prompt_version: PROMPT_VERSION,
-            parameters: "temperature=0 response_format=json_object".into(),
+        let mut parameters = "temperature=0 response_format=json_object".to_owned();
+        if let Some(types) = &self.types {
+            parameters.push(' ');
+            parameters.push_str(&parameter(types));
         }
+        ExtractorVersion { model: self.transport.model().to_owned(), prompt_version: PROMPT_VERSION, parameters }
     }
 
     async fn extract(
@@ -209,7 +230,7 @@ impl EntityExtractor for OpenAiExtractor {
                 }
                 Answered::Refused(reason) => return Err(Quarantined { code: ErrorCode::ModelRefused, reason }.into()),
             };
-            match answer::read(&said.content, said.cut, &chunk) {
+            match self.read(&said.content, said.cut, &chunk) {
                 Ok(extraction) => {
                     fault_point!("models.extraction.answered");
                     let bytes = serde_json::to_vec(&said).map_err(|e| Error::CacheFailed(e.to_string()))?;

@@ -1,5 +1,6 @@
 //! What the chat model is told. Any change here, or in `prompt.txt`, raises [`PROMPT_VERSION`].
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use graphmill_core::ENTITY_TYPES;
@@ -9,12 +10,15 @@ use crate::ChunkInput;
 /// Version of the prompt and of the rules by which its answers are read; part of every cache key.
 pub const PROMPT_VERSION: u32 = 1;
 
-static SYSTEM: LazyLock<String> =
-    LazyLock::new(|| include_str!("prompt.txt").trim_end().replace("{types}", &ENTITY_TYPES.join(", ")));
+static SYSTEM: LazyLock<String> = LazyLock::new(|| with_types(&ENTITY_TYPES.join(", ")));
 
-/// The instructions.
-pub(super) fn system() -> &'static str {
-    &SYSTEM
+/// The instructions, for these types of entities or the usual ones.
+pub(super) fn system(types: Option<&[String]>) -> Cow<'static, str> {
+    types.map_or(Cow::Borrowed(&SYSTEM), |types| Cow::Owned(with_types(&types.join(", "))))
+}
+
+fn with_types(types: &str) -> String {
+    include_str!("prompt.txt").trim_end().replace("{types}", types)
 }
 
 /// The chunk with what helps to understand it.

@@ -4,6 +4,7 @@ mod cancellation;
 mod embeddings;
 mod extraction;
 mod memory_cache;
+mod provider;
 mod rate_limits;
 mod settings;
 

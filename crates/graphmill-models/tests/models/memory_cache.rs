@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use graphmill_core::{CacheError, CacheKey, ContentCache};
+use graphmill_core::{CacheError, CacheKey, CollectionId, ContentCache};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
@@ -44,5 +44,12 @@ impl ContentCache for MemoryCache {
         permit.forget();
         self.entries.lock().extend(new);
         Ok(())
+    }
+
+    async fn delete_collection(&self, collection: &CollectionId) -> Result<u64, CacheError> {
+        let mut entries = self.entries.lock();
+        let before = entries.len();
+        entries.retain(|key, _| key.collection != *collection);
+        Ok((before - entries.len()) as u64)
     }
 }

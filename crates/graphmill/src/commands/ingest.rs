@@ -111,11 +111,16 @@ async fn upload(client: &Client, args: &IngestArgs, source: &Source) -> anyhow::
     let form = reqwest::multipart::Form::new()
         .text("source", source.name.clone())
         .text("collection", args.collection.clone())
-        .text("extract_entities", (!args.no_entities).to_string())
-        .text("chunk_size", args.chunk_size.to_string())
-        .text("chunk_overlap", args.chunk_overlap.to_string())
         .text("force", args.force.to_string())
         .part("file", part);
+    // What is not said is the collection's own.
+    let chosen = [
+        ("extract_entities", args.no_entities.then(|| "false".to_owned())),
+        ("chunk_size", args.chunk_size.map(|n| n.to_string())),
+        ("chunk_overlap", args.chunk_overlap.map(|n| n.to_string())),
+    ];
+    let chosen = chosen.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let form = chosen.fold(form, |form, (name, value)| form.text(name, value));
     client.post_form("/api/upload", form).await
 }
 

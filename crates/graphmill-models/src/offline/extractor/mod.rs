@@ -9,6 +9,7 @@ mod marks;
 mod noun_phrases;
 mod shape;
 mod statements;
+mod typed;
 mod types;
 mod vocabulary;
 
@@ -22,6 +23,7 @@ use crate::{CallContext, ChunkInput, EntityExtractor, Error, Extraction, Extract
 use candidates::{Candidate, Reading};
 use lexicon::Lexicon;
 use statements::Occurrence;
+pub use typed::TypedOfflineExtractor;
 use vocabulary::Vocabulary;
 
 #[cfg(test)]

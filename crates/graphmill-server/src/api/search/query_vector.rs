@@ -1,12 +1,13 @@
 //! The query as a vector of the collection's active space. The model may be a server that is slow or down: it is waited for a short time, and after
 //! a failure nobody waits for it again for a while.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use graphmill_core::{CollectionId, ErrorCode};
 use graphmill_graph::records::{Space, SpaceId, SpaceState};
-use graphmill_models::{CallContext, EmbedInput, Embedder, ErrorClass};
+use graphmill_models::{CallContext, EmbedInput, Embedder, ErrorClass, ModelChoice};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -14,6 +15,8 @@ use crate::{AppState, Error, Result};
 
 /// How long a search waits for the model.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Models of collections that are remembered.
+const OTHERS_KEPT: usize = 64;
 /// How long after a failure searches do without it.
 const REST: Duration = Duration::from_secs(5);
 
@@ -24,6 +27,8 @@ pub struct QueryEmbedder {
     usage: CallContext,
     /// Until when the model is not asked, and why.
     rests: Arc<Mutex<Option<(Instant, ErrorCode, String)>>>,
+    /// Those of collections with a model of their own, by its name.
+    others: Arc<Mutex<HashMap<String, QueryEmbedder>>>,
 }
 
 /// A query's vector and the space that it lies in.
@@ -35,7 +40,17 @@ pub(super) struct QueryVector {
 impl QueryEmbedder {
     /// Searches through `embedder`, the same that ingestion uses.
     pub fn new(embedder: Arc<dyn Embedder>) -> Self {
-        Self { embedder, usage: CallContext::new(), rests: Arc::default() }
+        Self { embedder, usage: CallContext::new(), rests: Arc::default(), others: Arc::default() }
+    }
+
+    /// Through another model; what is known of its failures is kept.
+    fn other(&self, embedder: Arc<dyn Embedder>) -> Self {
+        let model = embedder.space().model.to_string();
+        let mut others = self.others.lock();
+        if others.len() >= OTHERS_KEPT && !others.contains_key(&model) {
+            others.clear();
+        }
+        others.entry(model).or_insert_with(|| Self::new(embedder)).clone()
     }
 
     async fn embed(&self, collection: &CollectionId, query: &str) -> Result<Vec<f32>> {
@@ -94,7 +109,7 @@ pub(super) fn is_of_the_model(error: &Error) -> bool {
 pub(super) async fn of(state: &AppState, collection: &CollectionId, query: &str) -> Result<Option<QueryVector>> {
     let spaces = state.graph().spaces(collection).await?;
     let Some(active) = spaces.into_iter().find(|space| space.state == SpaceState::Active) else { return Ok(None) };
-    let embedder = &state.services.query_embedder;
+    let embedder = embedder_for(state, collection, &active).await?;
     let configured = embedder.embedder.space();
     if configured.model.as_str() != active.model {
         return Err(mismatch(&active, &format!("the configured model is {}", configured.model)));
@@ -105,6 +120,19 @@ pub(super) async fn of(state: &AppState, collection: &CollectionId, query: &str)
         return Err(mismatch(&active, &has));
     }
     Ok(Some(QueryVector { space: active.id, vector }))
+}
+
+/// The one that has the model of the space: the collection's own, else the server's; the collection's own when neither has it.
+async fn embedder_for(state: &AppState, collection: &CollectionId, active: &Space) -> Result<QueryEmbedder> {
+    let usual = &state.services.query_embedder;
+    let settings = state.jobs().collection(collection).await?.map(|known| known.settings).unwrap_or_default();
+    if settings.embedding_model.is_none() || usual.embedder.space().model.as_str() == active.model {
+        return Ok(usual.clone());
+    }
+    match state.services.models.of(&ModelChoice::from(&settings)) {
+        Ok(models) => Ok(usual.other(models.embedder)),
+        Err(error) => Err(no_vector(ErrorCode::ModelRefused, &error.to_string())),
+    }
 }
 
 fn mismatch(active: &Space, what: &str) -> Error {

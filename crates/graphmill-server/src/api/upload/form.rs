@@ -1,7 +1,7 @@
 //! The fields of an upload besides its files.
 
-use graphmill_core::CollectionId;
-use graphmill_jobs::ingestion::IngestionOptions;
+use graphmill_core::{CollectionId, CollectionSettings};
+use graphmill_jobs::ingestion::ChosenOptions;
 
 use super::MOST_PRIORITY;
 use crate::error::shortened;
@@ -19,20 +19,14 @@ const SINGLE: &[&str] = &["collection", "extract_entities", "chunk_size", "chunk
 pub(super) struct Form {
     pub(super) collection: Option<CollectionId>,
     pub(super) sources: Vec<String>,
-    pub(super) options: IngestionOptions,
+    pub(super) options: ChosenOptions,
     pub(super) priority: i32,
     seen: Vec<&'static str>,
 }
 
 impl Form {
     pub(super) fn new() -> Self {
-        Self {
-            collection: None,
-            sources: Vec::new(),
-            options: IngestionOptions::default(),
-            priority: 0,
-            seen: Vec::new(),
-        }
+        Self { collection: None, sources: Vec::new(), options: ChosenOptions::default(), priority: 0, seen: Vec::new() }
     }
 
     /// Takes a field. An empty value, which HTML forms send for what was not filled in, counts as absent.
@@ -62,18 +56,18 @@ impl Form {
             "collection" => {
                 self.collection = Some(value.parse().map_err(|e| Error::invalid(format!("the field collection: {e}")))?)
             }
-            "extract_entities" => self.options.extract_entities = flag(name, value)?,
+            "extract_entities" => self.options.extract_entities = Some(flag(name, value)?),
             "force" => self.options.force = flag(name, value)?,
-            "chunk_size" => self.options.chunk_size = number(name, value, 0, i64::MAX)?.unsigned_abs(),
-            "chunk_overlap" => self.options.chunk_overlap = number(name, value, 0, i64::MAX)?.unsigned_abs(),
+            "chunk_size" => self.options.chunk_size = Some(number(name, value, 0, i64::MAX)?.unsigned_abs()),
+            "chunk_overlap" => self.options.chunk_overlap = Some(number(name, value, 0, i64::MAX)?.unsigned_abs()),
             _ => self.priority = i32::try_from(number(name, value, -MOST_PRIORITY, MOST_PRIORITY)?).unwrap_or(0),
         }
         Ok(())
     }
 
     /// Checks what can be told only when all fields are there.
-    pub(super) fn check(&self, files: usize) -> Result<()> {
-        self.options.chunking().map_err(|e| {
+    pub(super) fn check(&self, files: usize, settings: &CollectionSettings) -> Result<()> {
+        self.options.over(settings).chunking().map_err(|e| {
             let error = Error::invalid(e.to_string());
             if let Some(hint) = e.hint() { error.hint(hint) } else { error }
         })?;
@@ -127,11 +121,13 @@ mod tests {
     #[test]
     fn sources_and_files_go_together() {
         let mut form = Form::new();
-        assert!(form.check(0).is_err());
-        form.check(3).unwrap();
+        assert!(form.check(0, &CollectionSettings::default()).is_err());
+        form.check(3, &CollectionSettings::default()).unwrap();
         form.set("source", "a/x.md").unwrap();
-        form.check(1).unwrap();
-        assert!(form.check(2).unwrap_err().to_string().contains("2 files and 1 sources"));
+        form.check(1, &CollectionSettings::default()).unwrap();
+        assert!(
+            form.check(2, &CollectionSettings::default()).unwrap_err().to_string().contains("2 files and 1 sources")
+        );
     }
 
     #[test]
@@ -139,6 +135,9 @@ mod tests {
         let mut form = Form::new();
         form.set("chunk_size", "100").unwrap();
         form.set("chunk_overlap", "100").unwrap();
-        assert_eq!(form.check(1).unwrap_err().code(), graphmill_core::ErrorCode::InvalidParameter);
+        assert_eq!(
+            form.check(1, &CollectionSettings::default()).unwrap_err().code(),
+            graphmill_core::ErrorCode::InvalidParameter
+        );
     }
 }

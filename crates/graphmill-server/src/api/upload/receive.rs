@@ -1,10 +1,11 @@
 //! Reading an upload: every file goes to the blobs as it comes; of its bytes, the first 64 KB decide early whether it is taken at all.
 
 use bytes::{Bytes, BytesMut};
-use graphmill_core::{CollectionId, DocumentId, ErrorCode};
+use graphmill_core::{CollectionId, CollectionSettings, DocumentId, ErrorCode};
 use graphmill_documents::{Error as DocumentError, Format, HEAD_BYTES, detect, is_blank};
 use graphmill_jobs::ingestion::Upload;
 use graphmill_jobs::maintenance::Maintenance;
+use graphmill_models::ModelChoice;
 use graphmill_store::WrittenBlob;
 
 use super::form::{Form, MOST_BYTES};
@@ -80,9 +81,11 @@ pub(super) async fn receive(state: &AppState, scope: &Scope, multipart: &mut Mul
             scope.writing(form.collection.clone())?;
         }
     }
-    form.check(files.len())?;
     let collection = scope.writing(form.collection.clone())?;
-    Ok(Uploads { list: uploads(form, &collection, files)?, blobs })
+    let known = state.jobs().collection(&collection).await?;
+    let settings = known.map(|known| known.settings).unwrap_or_default();
+    form.check(files.len(), &settings)?;
+    Ok(Uploads { list: uploads(form, &collection, &settings, files)?, blobs })
 }
 
 async fn receive_field(multipart: &mut Multipart, field: &str) -> Result<String> {
@@ -137,7 +140,13 @@ async fn receive_file(state: &AppState, multipart: &mut Multipart, part: Disposi
 }
 
 /// What the files are, now that all fields are known.
-fn uploads(form: Form, collection: &CollectionId, files: Vec<File>) -> Result<Vec<Upload>> {
+fn uploads(
+    form: Form,
+    collection: &CollectionId,
+    settings: &CollectionSettings,
+    files: Vec<File>,
+) -> Result<Vec<Upload>> {
+    let (options, models) = (form.options.over(settings), ModelChoice::from(settings));
     let mut list: Vec<Upload> = Vec::with_capacity(files.len());
     let mut seen = std::collections::HashSet::new();
     let mut sources = form.sources.into_iter();
@@ -158,7 +167,8 @@ fn uploads(form: Form, collection: &CollectionId, files: Vec<File>) -> Result<Ve
             original: file.blob.key,
             content_hash: file.blob.hash,
             file_size: file.blob.bytes,
-            options: form.options,
+            options,
+            models: models.clone(),
             priority: form.priority,
         });
     }

@@ -1,8 +1,9 @@
 //! Ingesting the stored original of a published document again. The params `extract_entities`, `chunk_size` and `chunk_overlap` default to what the
-//! document was ingested with. 404: no such published document in the collections of the caller.
+//! document was ingested with; models and entity types are those that its collection has now. 404: no such published document in the collections of the caller.
 
 use graphmill_core::{CollectionId, DocumentId, JobStatus};
 use graphmill_jobs::ingestion::{IngestionOptions, Upload, reingestion, upload_of, upload_of_document};
+use graphmill_models::ModelChoice;
 use graphmill_store::requests::NewJob;
 use serde_json::{Map, Value};
 
@@ -23,12 +24,15 @@ pub(super) async fn new_job(
         Error::invalid("the field params is missing; it names the document: {\"document_id\": \"doc-…\"}")
     })?;
     let asked = scope.reading(collection)?;
-    let upload = stored(state, &params).await?;
+    let mut upload = stored(state, &params).await?;
     if asked.is_some_and(|asked| asked != upload.collection) {
         // Said as of one that does not exist at all.
         return Err(never_published(params.get("document_id").and_then(Value::as_str).unwrap_or_default()));
     }
     let options = options(params, upload.options)?;
+    if let Some(known) = state.jobs().collection(&upload.collection).await? {
+        upload.models = ModelChoice::from(&known.settings);
+    }
     Ok(reingestion(upload, options, 0))
 }
 
