@@ -1,6 +1,7 @@
 //! The endpoints, one file each: handler, its error cases, its description and its tests together.
 
 pub(crate) mod backup;
+pub(crate) mod collections;
 pub(crate) mod documents;
 pub(crate) mod graph;
 pub(crate) mod health;

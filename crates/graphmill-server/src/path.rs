@@ -2,13 +2,17 @@
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use graphmill_core::{DocumentId, JobId};
+use graphmill_core::{CollectionId, DocumentId, JobId};
 
 use crate::Error;
 use crate::error::{no_such_document, no_such_job};
+use crate::scope::no_such_collection;
 
 /// The `{job_id}` of a path.
 pub(crate) struct JobPath(pub(crate) JobId);
+
+/// The `{name}` of a collection's path.
+pub(crate) struct CollectionPath(pub(crate) CollectionId);
 
 /// The `{document_id}` of a path.
 pub(crate) struct DocumentPath(pub(crate) DocumentId);
@@ -19,6 +23,15 @@ impl<S: Send + Sync> FromRequestParts<S> for JobPath {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let text = only_value(parts, state).await;
         text.parse().map(Self).map_err(|_| no_such_job(&text))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for CollectionPath {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let text = only_value(parts, state).await;
+        text.parse().map(Self).map_err(|_| no_such_collection(&text))
     }
 }
 

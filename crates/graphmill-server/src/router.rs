@@ -12,7 +12,7 @@ use axum::routing::{delete, get, post};
 use graphmill_core::ErrorCode;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::api::{backup, documents, graph, health, jobs, keys, search, upload};
+use crate::api::{backup, collections, documents, graph, health, jobs, keys, search, upload};
 use crate::error::shortened;
 use crate::{AppState, Error, access, auth};
 
@@ -30,6 +30,11 @@ pub fn router(state: AppState) -> Router {
         .route("/api/documents", get(documents::list::handle))
         .route("/api/documents/{document_id}", get(documents::show::handle).delete(documents::delete::handle))
         .route("/api/documents/{document_id}/chunks", get(documents::chunks::handle))
+        .route("/api/collections", get(collections::list::handle).post(collections::create::handle))
+        .route(
+            "/api/collections/{name}",
+            get(collections::show::handle).patch(collections::change::handle).delete(collections::delete::handle),
+        )
         .route("/api/search", get(search::handle))
         .route("/api/graph/stats", get(graph::stats::handle))
         .route("/api/graph/export", get(graph::export::handle))

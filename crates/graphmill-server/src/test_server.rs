@@ -120,6 +120,12 @@ impl TestServer {
         self.send(Request::delete(uri).body(Body::empty()).unwrap()).await
     }
 
+    /// PATCH of JSON.
+    pub(crate) async fn patch(&self, uri: &str, json: Value) -> Answer {
+        let request = Request::patch(uri).header("content-type", "application/json");
+        self.send(request.body(Body::from(json.to_string())).unwrap()).await
+    }
+
     /// POST of JSON; `Value::Null` = no body.
     pub(crate) async fn post(&self, uri: &str, json: Value) -> Answer {
         let request = Request::post(uri);

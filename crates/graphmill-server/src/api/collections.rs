@@ -1,0 +1,153 @@
+//! `/api/collections`.
+
+pub(crate) mod change;
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod list;
+pub(crate) mod show;
+
+use graphmill_core::{CollectionId, CollectionSettings, ErrorCode, Timestamp};
+use graphmill_graph::records::SpaceState;
+use graphmill_jobs::ingestion::ChosenOptions;
+use graphmill_models::ModelChoice;
+use graphmill_store::collection_store::{CollectionDeletion, CollectionRecord};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{AppState, Error, Result, Scope};
+
+/// A collection as it is shown.
+#[derive(Debug, Serialize)]
+pub(crate) struct CollectionShape {
+    name: CollectionId,
+    state: State,
+    created_at: Timestamp,
+    /// What it was told; what is absent follows the server's settings.
+    settings: CollectionSettings,
+    /// Published ones.
+    documents: u64,
+    chunks: u64,
+    entities: u64,
+    /// Jobs that stand in the store.
+    jobs: u64,
+    /// Of the originals, as the quota counts them.
+    bytes: u64,
+    /// What the quota counts: published documents and accepted uploads.
+    usage: Usage,
+    /// What a person should know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deletion: Option<DeletionShape>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Active,
+    Deleting,
+}
+
+#[derive(Debug, Serialize)]
+struct Usage {
+    documents: u64,
+    bytes: u64,
+}
+
+/// How far a deletion is.
+#[derive(Debug, Serialize)]
+pub(crate) struct DeletionShape {
+    accepted_at: Timestamp,
+    /// 0 to 1.
+    progress: f64,
+    /// Jobs, documents, chunks and entities that are left.
+    left: u64,
+    /// What there was of them when it was accepted.
+    total: u64,
+}
+
+/// Everything that is shown of a collection.
+async fn shape(state: &AppState, record: CollectionRecord) -> Result<CollectionShape> {
+    let stats = state.graph().stats(Some(&record.name)).await?;
+    let deletion = match &record.deletion {
+        Some(deletion) => Some(progress(state, &record, deletion).await?),
+        None => None,
+    };
+    let warnings = if deletion.is_some() { Vec::new() } else { warnings(state, &record).await? };
+    Ok(CollectionShape {
+        name: record.name,
+        state: if deletion.is_some() { State::Deleting } else { State::Active },
+        created_at: record.created_at,
+        settings: record.settings,
+        documents: stats.documents,
+        chunks: stats.chunks,
+        entities: stats.entities,
+        jobs: record.jobs,
+        bytes: record.usage.bytes,
+        usage: Usage { documents: record.usage.documents, bytes: record.usage.bytes },
+        warnings,
+        deletion,
+    })
+}
+
+/// The graph's part is what is left under the mark; before the mark, all that readers still see.
+async fn progress(state: &AppState, record: &CollectionRecord, deletion: &CollectionDeletion) -> Result<DeletionShape> {
+    let in_graph = match state.graph().collection_removal(&record.name).await? {
+        Some(removal) => removal.left,
+        None => graph_items(state, &record.name).await?,
+    };
+    let total = deletion.total.max(1);
+    let left = record.jobs.saturating_add(in_graph).min(total);
+    #[expect(clippy::cast_precision_loss, reason = "for people; counts stay far below 2^53")]
+    let progress = 1.0 - left as f64 / total as f64;
+    Ok(DeletionShape { accepted_at: deletion.accepted_at, progress, left, total: deletion.total })
+}
+
+/// Documents, chunks and entities of a collection.
+async fn graph_items(state: &AppState, name: &CollectionId) -> Result<u64> {
+    let stats = state.graph().stats(Some(name)).await?;
+    Ok(stats.documents + stats.chunks + stats.unplaced_chunks + stats.entities)
+}
+
+async fn warnings(state: &AppState, record: &CollectionRecord) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    let models = match state.services.models.of(&ModelChoice::from(&record.settings)) {
+        Ok(models) => models,
+        Err(error) => return Ok(vec![error.to_string()]),
+    };
+    let spaces = state.graph().spaces(&record.name).await?;
+    let configured = models.embedder.space().model;
+    if let Some(active) = spaces.iter().find(|space| space.state == SpaceState::Active)
+        && active.model != configured.as_str()
+    {
+        warnings.push(format!(
+            "searches use vectors of {}; the embedding model is {configured}: POST /api/jobs {{\"job_type\":\"reindex\",\"collection\":\"{}\",\
+             \"params\":{{\"rebuild_embeddings\":true}}}} makes vectors of it and switches",
+            active.model, record.name
+        ));
+    }
+    Ok(warnings)
+}
+
+/// Settings of a request that can be kept: known fields, a chunk that is larger than its overlap, models that there is a server for.
+fn checked(state: &AppState, settings: Map<String, Value>) -> Result<CollectionSettings> {
+    let settings: CollectionSettings = serde_json::from_value(Value::Object(settings))
+        .map_err(|e| Error::invalid(format!("the field settings: {e}")))?;
+    let settings = settings.checked().map_err(Error::invalid)?;
+    ChosenOptions::default().over(&settings).chunking().map_err(|e| Error::invalid(format!("the settings: {e}")))?;
+    state.services.models.of(&ModelChoice::from(&settings)).map_err(|e| Error::invalid(e.to_string()))?;
+    Ok(settings)
+}
+
+/// Settings, quota and deletion are for who runs the server, not for a key of one collection.
+fn check_manages(scope: &Scope, name: &CollectionId) -> Result<()> {
+    scope.reading(Some(name.clone()))?;
+    match scope.bound() {
+        None => Ok(()),
+        Some(own) => Err(Error::new(
+            ErrorCode::Forbidden,
+            format!("this key is bound to the collection {own} and cannot make, change or delete collections"),
+        )
+        .hint("use a key that is bound to none")),
+    }
+}

@@ -1,0 +1,83 @@
+//! `POST /api/collections` with `{"name": "manuals", "settings": {…}}`: makes a collection. 201 with it and its path in `Location`; 200 when it is there
+//! with the same settings. 400: a bad or unknown field. 403: a key that is bound to a collection. 409 `collection_exists`: it is there with other
+//! settings; `collection_deleting`: one of that name is being deleted.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use graphmill_core::{CollectionId, ErrorCode};
+use graphmill_store::collection_store::CollectionMade;
+
+use super::{check_manages, checked, shape};
+use crate::body::Fields;
+use crate::{AppState, Error, Result, Scope};
+
+pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, mut fields: Fields) -> Result<Response> {
+    let name =
+        fields.text("name")?.ok_or_else(|| Error::invalid("the field name is missing; it names the collection"))?;
+    let settings = fields.object("settings")?.unwrap_or_default();
+    fields.finish(&["name", "settings"])?;
+    let name: CollectionId = name.parse().map_err(|e| Error::invalid(format!("the field name: {e}")))?;
+    check_manages(&scope, &name)?;
+    let settings = checked(&state, settings)?;
+    let (status, record) = match state.jobs().create_collection(&name, &settings).await? {
+        CollectionMade::New(record) => (StatusCode::CREATED, record),
+        CollectionMade::Same(record) => (StatusCode::OK, record),
+        CollectionMade::Differs(_) => {
+            return Err(Error::new(
+                ErrorCode::CollectionExists,
+                format!("there is a collection {name} already, with other settings"),
+            )
+            .hint("PATCH /api/collections/{name} changes them"));
+        }
+    };
+    let location = [(header::LOCATION, format!("/api/collections/{name}"))];
+    Ok((status, location, Json(shape(&state, record).await?)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::test_server::TestServer;
+
+    #[tokio::test]
+    async fn made_once_and_found_again() {
+        let server = TestServer::start().await;
+        let body = json!({"name": "manuals", "settings": {
+            "embedding_model": "offline", "chunk_size": 500, "chunk_overlap": 50, "extract_entities": true,
+            "entity_types": ["Component", "valve"], "quota": {"documents": 10, "bytes": 1_000_000}}});
+        let made = server.post("/api/collections", body.clone()).await;
+        assert_eq!(
+            (made.status.as_u16(), made.headers["location"].to_str().unwrap()),
+            (201, "/api/collections/manuals")
+        );
+        assert_eq!(made.json()["settings"]["entity_types"], json!(["component", "valve"]));
+        let again = server.post("/api/collections", body).await;
+        assert_eq!((again.status.as_u16(), again.json()), (200, made.json()));
+        let other = server.post("/api/collections", json!({"name": "manuals"})).await.error();
+        assert_eq!((other.0, other.1.as_str()), (409, "collection_exists"));
+    }
+
+    #[tokio::test]
+    async fn a_bad_field_is_named() {
+        let server = TestServer::start().await;
+        for (body, part) in [
+            (json!({}), "name is missing"),
+            (json!({"name": "A b"}), "not a collection name"),
+            (json!({"name": "a", "sttings": {}}), "\"sttings\" is not known"),
+            (json!({"name": "a", "settings": 1}), "the field settings is 1; it must be an object"),
+            (json!({"name": "a", "settings": {"chunksize": 1}}), "unknown field `chunksize`, expected one of"),
+            (json!({"name": "a", "settings": {"chunk_size": "big"}}), "the field settings: invalid type"),
+            (json!({"name": "a", "settings": {"chunk_size": 100}}), "overlap"),
+            (json!({"name": "a", "settings": {"quota": {"bytes": -1}}}), "the field settings: invalid value"),
+            (json!({"name": "a", "settings": {"entity_types": []}}), "0 types"),
+            (json!({"name": "a", "settings": {"embedding_model": "small"}}), "only \"offline\" can be used"),
+        ] {
+            let (status, _, error) = server.post("/api/collections", body).await.error();
+            assert!(status == 400 && error.contains(part), "{status} {error}");
+        }
+        assert_eq!(server.get("/api/collections/a").await.error().0, 404, "nothing was made");
+    }
+}

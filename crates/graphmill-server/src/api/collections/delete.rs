@@ -1,0 +1,127 @@
+//! `DELETE /api/collections/{name}`: deletes a collection with everything in it: documents, graph, layers, vectors, jobs, logs, files, cached answers.
+//! Its running jobs are cancelled, uploads to it are refused (409 `collection_deleting`) and readers see nothing of its graph from then on. `default`
+//! is emptied and is there again with the usual settings. 200 when it is done; 202 after a second, and it is carried on over restarts too
+//! (`GET /api/collections/{name}` shows how far it is). 403: a key that is bound to a collection. 404: no such collection.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use graphmill_core::CollectionId;
+use graphmill_store::collection_store::{CollectionDeletion, CollectionRecord};
+use serde::Serialize;
+use tokio::time::{Instant, sleep};
+
+use super::{DeletionShape, check_manages, graph_items, progress};
+use crate::path::CollectionPath;
+use crate::scope::no_such_collection;
+use crate::{AppState, Result, Scope};
+
+/// How long the call waits for the deletion to be carried out.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// Between two looks at it.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+#[derive(Serialize)]
+pub(crate) struct Answer {
+    message: &'static str,
+    name: CollectionId,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deletion: Option<DeletionShape>,
+}
+
+pub(crate) async fn handle(
+    State(state): State<AppState>,
+    scope: Scope,
+    CollectionPath(name): CollectionPath,
+) -> Result<(StatusCode, Json<Answer>)> {
+    check_manages(&scope, &name)?;
+    let items = graph_items(&state, &name).await?;
+    let accepted = state.jobs().accept_collection_delete(&name, items).await?;
+    let accepted = accepted.ok_or_else(|| no_such_collection(name.as_str()))?;
+    state.services.maintenance.nudge();
+    let until = Instant::now() + WAIT;
+    loop {
+        let Some(record) = under_way(&state, &name, &accepted).await? else {
+            let answer = Answer { message: "Collection deleted", name, status: "deleted", deletion: None };
+            return Ok((StatusCode::OK, Json(answer)));
+        };
+        if Instant::now() >= until {
+            let deletion = Some(progress(&state, &record, &accepted).await?);
+            let answer = Answer { message: "Collection deletion accepted", name, status: "deleting", deletion };
+            return Ok((StatusCode::ACCEPTED, Json(answer)));
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+/// The record while this very deletion is open.
+async fn under_way(
+    state: &AppState,
+    name: &CollectionId,
+    accepted: &CollectionDeletion,
+) -> Result<Option<CollectionRecord>> {
+    let record = state.jobs().collection(name).await?;
+    Ok(record.filter(|record| record.deletion.is_some_and(|open| open.seq == accepted.seq)))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use serde_json::json;
+
+    use crate::test_server::{TestServer, completed, form};
+
+    #[tokio::test]
+    async fn everything_of_it_goes() {
+        let server = TestServer::start().await;
+        let parts: [(&str, Option<&str>, &[u8]); 2] =
+            [("collection", None, b"team"), ("file", Some("a.txt"), b"Pumps pump.")];
+        let job = server.send(form(&parts)).await.json()["job_id"].as_str().unwrap().to_owned();
+        let claimed = server.claim().await;
+        let document = server.publish(&claimed.job).await;
+        server.end(claimed.fence, completed()).await;
+        assert!(!server.blob_files().is_empty());
+        let answer = server.delete("/api/collections/team").await;
+        let expected = r#"{"message":"Collection deleted","name":"team","status":"deleted"}"#;
+        assert_eq!((answer.status, answer.text.as_str()), (StatusCode::OK, expected));
+        for path in
+            ["/api/collections/team".to_owned(), format!("/api/jobs/{job}"), format!("/api/documents/{document}")]
+        {
+            assert_eq!(server.get(&path).await.error().0, 404, "{path}");
+        }
+        assert_eq!(server.delete("/api/collections/team").await.error().0, 404);
+        server.no_blobs_left().await;
+    }
+
+    #[tokio::test]
+    async fn while_it_goes_nothing_is_taken_and_the_progress_is_shown() {
+        let server = TestServer::start().await;
+        server.upload("a.txt", "Pumps pump.").await;
+        let claimed = server.claim().await;
+        server.publish(&claimed.job).await;
+        server.end(claimed.fence, completed()).await;
+        server.state.services.maintenance.shutdown().await;
+        for _ in 0..2 {
+            let answer = server.delete("/api/collections/default").await;
+            assert_eq!((answer.status, answer.json()["status"].clone()), (StatusCode::ACCEPTED, json!("deleting")));
+            let deletion = &answer.json()["deletion"];
+            assert_eq!(
+                (&deletion["progress"], &deletion["left"], &deletion["total"]),
+                (&json!(0.0), &json!(3), &json!(3))
+            );
+        }
+        let shown = server.get("/api/collections/default").await.json();
+        assert_eq!((&shown["state"], &shown["deletion"]["left"]), (&json!("deleting"), &json!(3)));
+        let parts: [(&str, Option<&str>, &[u8]); 1] = [("file", Some("b.txt"), b"Pumps.")];
+        let refused = server.send(form(&parts)).await.error();
+        assert_eq!(refused, (409, "collection_deleting".into(), "the collection default is being deleted".into()));
+        let created = server.post("/api/collections", json!({"name": "default"})).await.error();
+        assert_eq!(created.1, "collection_deleting");
+        let changed = server.patch("/api/collections/default", json!({"settings": {"chunk_size": 500}})).await.error();
+        assert_eq!(changed.1, "collection_deleting");
+    }
+}

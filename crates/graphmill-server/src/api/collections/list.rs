@@ -1,0 +1,59 @@
+//! `GET /api/collections?limit=50&offset=0`: collections by name. A key that is bound to one sees that one. 400: a bad number.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+
+use super::{CollectionShape, shape};
+use crate::params::Params;
+use crate::{AppState, Result, Scope};
+
+#[derive(Serialize)]
+pub(crate) struct Answer {
+    collections: Vec<CollectionShape>,
+    total: u64,
+    limit: u32,
+    offset: u64,
+    has_more: bool,
+}
+
+pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: Params) -> Result<Json<Answer>> {
+    let (limit, offset) = (params.limit(50)?, params.offset()?);
+    let (records, total) = match scope.bound() {
+        None => state.jobs().collections(offset, limit).await?,
+        Some(own) => {
+            let own: Vec<_> = state.jobs().collection(own).await?.into_iter().collect();
+            let total = own.len() as u64;
+            (own.into_iter().skip(usize::try_from(offset).unwrap_or(usize::MAX)).collect(), total)
+        }
+    };
+    let mut collections = Vec::with_capacity(records.len());
+    for record in records {
+        collections.push(shape(&state, record).await?);
+    }
+    let has_more = offset.saturating_add(collections.len() as u64) < total;
+    Ok(Json(Answer { collections, total, limit, offset, has_more }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::test_server::TestServer;
+
+    #[tokio::test]
+    async fn they_come_by_name_and_in_pages() {
+        let server = TestServer::start().await;
+        for name in ["b", "a"] {
+            assert_eq!(server.post("/api/collections", json!({"name": name})).await.status, 201);
+        }
+        let page = server.get("/api/collections?limit=2").await.json();
+        let keys: Vec<_> = page.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["collections", "total", "limit", "offset", "has_more"]);
+        assert_eq!((&page["total"], &page["has_more"]), (&json!(3), &json!(true)));
+        assert_eq!((&page["collections"][0]["name"], &page["collections"][1]["name"]), (&json!("a"), &json!("b")));
+        let page = server.get("/api/collections?limit=2&offset=2").await.json();
+        assert_eq!((&page["collections"][0]["name"], &page["has_more"]), (&json!("default"), &json!(false)));
+        assert_eq!(server.get("/api/collections?limit=0").await.error().0, 400);
+    }
+}
