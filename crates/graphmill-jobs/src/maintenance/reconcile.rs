@@ -3,6 +3,7 @@
 
 use graphmill_core::CollectionSettings;
 use graphmill_graph::GraphStore;
+use graphmill_graph::listing::{DocumentQuery, PageStart};
 use graphmill_store::JobStore;
 use graphmill_store::collection_store::PublishedSize;
 
@@ -34,23 +35,24 @@ pub async fn reconcile_collections(jobs: &dyn JobStore, graph: &dyn GraphStore) 
         if graph.stats(Some(&name)).await?.documents <= known {
             continue;
         }
-        let mut offset = 0;
+        let query = DocumentQuery { collection: Some(name.clone()), ..DocumentQuery::default() };
+        let (mut start, mut told) = (PageStart::default(), 0);
         loop {
-            let (page, _) = graph.documents(Some(&name), offset, PAGE).await?;
-            let told = page.len();
-            let sizes = page.into_iter().map(|document| PublishedSize {
+            let page = graph.documents(&query, &start, PAGE).await?;
+            told += page.items.len();
+            let sizes = page.items.into_iter().map(|document| PublishedSize {
                 collection: name.clone(),
                 document: document.id,
                 seq: document.seq,
                 bytes: document.properties.file_size,
             });
             jobs.note_published(sizes.collect()).await?;
-            offset += told as u64;
-            if told < PAGE as usize {
-                break;
+            match page.next_cursor {
+                Some(cursor) => start = PageStart::Cursor(cursor),
+                None => break,
             }
         }
-        tracing::info!(collection = %name, documents = offset, "the documents of a collection were counted for its quota");
+        tracing::info!(collection = %name, documents = told, "the documents of a collection were counted for its quota");
     }
     Ok(())
 }
