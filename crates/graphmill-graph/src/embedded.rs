@@ -16,9 +16,9 @@ mod facts_column;
 mod filter;
 mod folding;
 mod found;
-mod fulltext;
 mod hold;
 mod ids;
+mod index;
 mod layers;
 mod names;
 mod open;
@@ -42,6 +42,7 @@ use std::sync::Arc;
 use graphmill_core::Clock;
 
 pub use hold::Hold;
+use index::SearchIndex;
 pub use open::EmbeddedOptions;
 use readers::Readers;
 use stats::LayerCounts;
@@ -54,6 +55,7 @@ pub struct EmbeddedGraph {
     writer: Writer,
     readers: Readers,
     layer_counts: Arc<LayerCounts>,
+    index: Arc<SearchIndex>,
     clock: Arc<dyn Clock>,
     path: std::path::PathBuf,
 }
@@ -67,7 +69,8 @@ impl EmbeddedGraph {
     pub fn open(options: EmbeddedOptions) -> Result<Self> {
         let conn = open::open_writer(&options)?;
         let (clock, path) = (Arc::clone(&options.clock), options.path.clone());
+        let index = Arc::new(SearchIndex::open(&path, &conn));
         let writer = Writer::start(conn)?;
-        Ok(Self { writer, readers: Readers::new(options), layer_counts: Arc::default(), clock, path })
+        Ok(Self { writer, readers: Readers::new(options), layer_counts: Arc::default(), index, clock, path })
     }
 }

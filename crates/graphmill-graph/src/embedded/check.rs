@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::facts_column::FactsView;
 use super::ids::{document_id, entity_id};
-use super::{entity_rows, fulltext, names, relation_rows};
+use super::{entity_rows, names, relation_rows};
 use crate::Result;
 use crate::folds::{EntityFold, RelationFold};
 use crate::records::Discrepancy;
@@ -207,11 +207,9 @@ fn check_counters(conn: &Connection, collection: i64, findings: &mut Findings) -
     while let Some(row) = rows.next()? {
         compare(&format!("live_vectors of space {}", row.get::<_, i64>(0)?), row.get(1)?, row.get(2)?);
     }
-    let chunks = conn.query_row("SELECT count(*) FROM chunk WHERE collection = ?1", [collection], |row| row.get(0))?;
     // One index for all collections.
     let entities = conn.query_row("SELECT count(*) FROM entity", [], |row| row.get(0))?;
     compare("names in their index", names::indexed(conn)?, entities);
-    compare("chunks in the full-text index", fulltext::indexed_chunks(conn, collection)?, chunks);
     Ok(())
 }
 

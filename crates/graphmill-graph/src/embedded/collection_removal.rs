@@ -11,8 +11,6 @@ use crate::{Error, Result};
 
 /// Rows that one transaction removes, about.
 const ROWS: i64 = 2_000;
-/// Rows of the full-text index (up to 4 KB each) that one transaction removes.
-const INDEX_ROWS: i64 = 256;
 
 /// The ticket of the removal, if the collection is being removed.
 pub(super) fn removing(conn: &Connection, collection: &CollectionId) -> Result<Option<Seq>> {
@@ -81,11 +79,10 @@ fn marked(conn: &Connection, collection: &CollectionId) -> Result<Option<i64>> {
 pub(super) fn sweep(conn: &Connection, collection: &CollectionId) -> Result<bool> {
     let Some(key) = marked(conn, collection)? else { return Ok(true) };
     let mut sweep = Sweep { conn, collection: key, budget: ROWS, counted: 0 };
-    let done = sweep.rows()? && sweep.index()?;
+    let done = sweep.rows()?;
     conn.prepare_cached("UPDATE collection SET removing_left = max(0, removing_left - ?2) WHERE key = ?1")?
         .execute([key, sweep.counted])?;
     if done {
-        conn.execute_batch(&format!("DROP TABLE IF EXISTS chunk_text_{key}"))?;
         conn.prepare_cached("DELETE FROM space WHERE collection = ?1")?.execute([key])?;
         conn.prepare_cached("DELETE FROM collection WHERE key = ?1")?.execute([key])?;
     }
@@ -205,24 +202,5 @@ impl Sweep<'_> {
             self.budget -= 1;
             self.counted += 1;
         }
-    }
-
-    /// The full-text index, by its own tables: nobody reads it any more, and taking chunks out one by one would write it anew.
-    fn index(&mut self) -> Result<bool> {
-        let index = format!("chunk_text_{}", self.collection);
-        for (table, key) in [("data", "id"), ("idx", "segid, term"), ("docsize", "id")] {
-            let exists = self.conn.prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = ?1")?;
-            let name = format!("{index}_{table}");
-            let mut exists = exists;
-            if !exists.exists([&name])? {
-                continue;
-            }
-            self.budget = self.budget.min(INDEX_ROWS);
-            let sql = format!("DELETE FROM {name} WHERE ({key}) IN (SELECT {key} FROM {name} LIMIT ?1)");
-            if !self.delete(&sql, &[])? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 }

@@ -4,7 +4,6 @@ use graphmill_core::{CollectionId, DocumentId, EntityName, Seq};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::collection_removal::refuse_removing;
-use super::fulltext;
 use crate::{Error, Result};
 
 /// Key of a collection, if there is one of that name that is not being removed.
@@ -22,7 +21,6 @@ pub(super) fn ensure_collection(conn: &Connection, collection: &CollectionId) ->
     conn.prepare_cached("INSERT INTO collection (name, normaliser) VALUES (?1, ?2)")?
         .execute(params![collection.as_str(), EntityName::NORMALISER_VERSION])?;
     let key = conn.last_insert_rowid();
-    fulltext::create_index(conn, key)?;
     Ok(key)
 }
 

@@ -36,8 +36,13 @@ impl Admission {
         if nobody || admission.entities.is_empty() != filter.entities.is_empty() {
             return Ok(None);
         }
-        admission.few = admission.few_chunks(conn, collection)?;
+        admission.few = admission.few_chunks(conn)?;
         Ok(Some(admission))
+    }
+
+    /// All placed chunks that pass, when they are few.
+    pub(super) fn few(&self) -> Option<&HashSet<i64>> {
+        self.few.as_ref()
     }
 
     /// Whether a placed chunk of this document passes.
@@ -58,33 +63,33 @@ impl Admission {
         Ok(self.entities.is_empty())
     }
 
-    fn few_chunks(&self, conn: &Connection, collection: i64) -> Result<Option<HashSet<i64>>> {
-        let documents: Vec<i64> = match &self.documents {
-            Some(only) => only.iter().copied().collect(),
-            None if self.entities.is_empty() => return Ok(None),
-            None => {
-                let sql = "SELECT key FROM document WHERE collection = ?1 AND updated_at IS NOT NULL";
-                let mut published = conn.prepare_cached(sql)?;
-                published.query_map([collection], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
-            }
-        };
+    fn few_chunks(&self, conn: &Connection) -> Result<Option<HashSet<i64>>> {
         let mut few = HashSet::new();
-        let mut placed = conn.prepare_cached("SELECT chunk FROM placement WHERE document = ?1")?;
-        let mut mentioning = conn.prepare_cached("SELECT chunk FROM contains WHERE document = ?1 AND entity = ?2")?;
+        let mut take = |rows: &mut rusqlite::Rows<'_>| -> Result<bool> {
+            while let Some(row) = rows.next()? {
+                let document: i64 = row.get(0)?;
+                if self.documents.as_ref().is_none_or(|only| only.contains(&document)) {
+                    few.insert(row.get(1)?);
+                }
+                if few.len() > FEW_CHUNKS {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        let mut mentioning = conn.prepare_cached("SELECT document, chunk FROM contains WHERE entity = ?1")?;
+        for entity in &self.entities {
+            if !take(&mut mentioning.query([entity])?)? {
+                return Ok(None);
+            }
+        }
+        if !self.entities.is_empty() {
+            return Ok(Some(few));
+        }
+        let Some(documents) = &self.documents else { return Ok(None) };
+        let mut placed = conn.prepare_cached("SELECT document, chunk FROM placement WHERE document = ?1")?;
         for document in documents {
-            if self.entities.is_empty() {
-                let mut rows = placed.query([document])?;
-                while let Some(row) = rows.next()? {
-                    few.insert(row.get(0)?);
-                }
-            }
-            for entity in &self.entities {
-                let mut rows = mentioning.query([document, *entity])?;
-                while let Some(row) = rows.next()? {
-                    few.insert(row.get(0)?);
-                }
-            }
-            if few.len() > FEW_CHUNKS {
+            if !take(&mut placed.query([document])?)? {
                 return Ok(None);
             }
         }

@@ -3,9 +3,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::fulltext::unspaced;
 use crate::Result;
 use crate::listing::NameMatch;
+use graphmill_core::words::is_unspaced;
 
 /// Stands around single characters in the index; no name holds it (it is for private use, and names of it are found all the same, by looking).
 const MARK: char = '\u{E000}';
@@ -13,7 +13,7 @@ const MARK: char = '\u{E000}';
 /// What the index holds of a name.
 pub(super) fn words(name: &str) -> String {
     let mut words = name.to_owned();
-    let mut singles: Vec<char> = name.chars().filter(|c| unspaced(*c)).collect();
+    let mut singles: Vec<char> = name.chars().filter(|c| is_unspaced(*c)).collect();
     singles.sort_unstable();
     singles.dedup();
     if !singles.is_empty() {
@@ -89,7 +89,7 @@ fn grams(form: &str) -> Option<String> {
     let chars: Vec<char> = form.chars().collect();
     let mut grams: Vec<String> = chars.windows(3).map(|three| three.iter().collect()).collect();
     if grams.is_empty() {
-        let singles = chars.iter().filter(|c| unspaced(**c));
+        let singles = chars.iter().filter(|c| is_unspaced(**c));
         grams.extend(singles.map(|c| [MARK, *c, MARK].iter().collect::<String>()));
     }
     grams.sort_unstable();

@@ -136,6 +136,7 @@ fn migrate(conn: &Connection, path: &Path) -> Result<()> {
             }
         })?;
     }
+    drop_old_indexes(conn)?;
     // Reads the whole schema, so that damage there is told now and not in the middle of a job.
     conn.query_row("SELECT job_store FROM meta WHERE one = 1", [], |_| Ok(())).map_err(|e| match e {
         rusqlite::Error::QueryReturnedNoRows => {
@@ -143,6 +144,16 @@ fn migrate(conn: &Connection, path: &Path) -> Result<()> {
         }
         other => other.into(),
     })
+}
+
+/// Schema 1 had a full-text index a collection in this file; words are in the index of searches now.
+fn drop_old_indexes(conn: &Connection) -> Result<()> {
+    let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'chunk_text_*' AND sql LIKE 'CREATE VIRTUAL TABLE%'";
+    let names: Vec<String> = conn.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for name in names {
+        conn.execute_batch(&format!("DROP TABLE {name}"))?;
+    }
+    Ok(())
 }
 
 fn cannot_open(path: &Path, error: &rusqlite::Error) -> Error {

@@ -10,7 +10,7 @@ use super::collections::{CounterChange, document_row, ensure_document, raise_pub
 use super::ids::document_id;
 use super::publish::{Ticket, compare, fold};
 use super::sql_error::to_sql;
-use super::{fulltext, placements, vectors};
+use super::{placements, vectors};
 use crate::Result;
 use crate::records::RemoveOutcome;
 
@@ -76,7 +76,6 @@ pub(super) fn sweep_batch(conn: &Connection, document: DocumentId) -> Result<(u6
         .collect::<rusqlite::Result<_>>()?;
     let spaces = vectors::spaces_of(conn, row.collection)?;
     for chunk in &chunks {
-        fulltext::forget_chunk(conn, row.collection, *chunk)?;
         for space in &spaces {
             vectors::remove(conn, space.id, *chunk)?;
         }

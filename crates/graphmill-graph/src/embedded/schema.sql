@@ -111,6 +111,7 @@ CREATE TABLE placement (
     published_at INTEGER NOT NULL                      -- publish number that placed it or last gave it a vector
 ) STRICT;
 CREATE INDEX placement_order ON placement (document, chunk_index);
+CREATE INDEX placement_published ON placement (published_at);
 
 -- One integer holds space and chunk (see vectors.rs), so that a row is found by its rowid and wide rows need no index page.
 CREATE TABLE vector (

@@ -5,20 +5,19 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use graphmill_core::EntityId;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::filter::Admission;
 use super::ids::{chunk_id, document_id, entity_id};
-use super::{entity_rows, relation_rows, vectors};
+use super::{entity_rows, relation_rows};
 use crate::Result;
-use crate::records::{Neighbourhood, ProjectionRow, RelationRecord, SearchFilter, SearchHit, SpaceId};
+use crate::records::{Neighbourhood, ProjectionRow, RelationRecord, SearchHit};
 
 /// Rows of a page of the projection.
 const PAGE: usize = 4_096;
 
 /// A candidate among the best; the worst of them is on top of the heap.
 #[derive(PartialEq)]
-struct Candidate {
-    score: f64,
-    chunk: i64,
+pub(super) struct Candidate {
+    pub(super) score: f64,
+    pub(super) chunk: i64,
 }
 
 impl Eq for Candidate {}
@@ -35,46 +34,8 @@ impl PartialOrd for Candidate {
     }
 }
 
-/// Live chunks of a space by cosine, exact, best first, ties by id. Streams the rows of the space.
-pub(super) fn nearest(
-    conn: &Connection,
-    collection: i64,
-    space: SpaceId,
-    query: &[f32],
-    limit: usize,
-    filter: &SearchFilter,
-) -> Result<Vec<SearchHit>> {
-    let spaces = vectors::spaces_of(conn, collection)?;
-    vectors::check_dimension(&spaces, space, query.len() * 4)?;
-    let norm = dot(query.iter().copied(), query).sqrt();
-    let Some(admission) = Admission::resolve(conn, collection, filter)? else { return Ok(Vec::new()) };
-    if limit == 0 || norm == 0.0 || !norm.is_finite() {
-        return Ok(Vec::new());
-    }
-    let (from, to) = vectors::keys_of(space);
-    let mut statement = conn.prepare_cached(
-        "SELECT v.key, v.vector, p.document FROM vector v CROSS JOIN placement p ON p.chunk = v.key - ?1 \
-         WHERE v.key >= ?1 AND v.key < ?2",
-    )?;
-    let mut rows = statement.query([from, to])?;
-    let mut best: BinaryHeap<Candidate> = BinaryHeap::new();
-    let mut ties: Vec<Candidate> = Vec::new();
-    while let Some(row) = rows.next()? {
-        if !admission.admits(conn, row.get(2)?, vectors::chunk_of(row.get(0)?))? {
-            continue;
-        }
-        let Some(score) = cosine(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?, query, norm) else {
-            continue;
-        };
-        let candidate = Candidate { score, chunk: vectors::chunk_of(row.get(0)?) };
-        keep(&mut best, &mut ties, candidate, limit);
-    }
-    let found: Vec<Candidate> = best.into_iter().chain(ties).collect();
-    hits(conn, found, limit)
-}
-
 /// Keeps the best; equal scores at the cut are all kept, since ids decide between them and are not known yet.
-fn keep(best: &mut BinaryHeap<Candidate>, ties: &mut Vec<Candidate>, candidate: Candidate, limit: usize) {
+pub(super) fn keep(best: &mut BinaryHeap<Candidate>, ties: &mut Vec<Candidate>, candidate: Candidate, limit: usize) {
     if best.len() < limit {
         best.push(candidate);
         return;
@@ -89,7 +50,8 @@ fn keep(best: &mut BinaryHeap<Candidate>, ties: &mut Vec<Candidate>, candidate: 
     }
 }
 
-fn hits(conn: &Connection, found: Vec<Candidate>, limit: usize) -> Result<Vec<SearchHit>> {
+/// Candidates with their ids, best first, ties by id.
+pub(super) fn hits(conn: &Connection, found: Vec<Candidate>, limit: usize) -> Result<Vec<SearchHit>> {
     let mut ids = conn.prepare_cached(
         "SELECT c.id, d.id FROM chunk c CROSS JOIN document d ON d.key = c.document WHERE c.key = ?1",
     )?;
@@ -103,6 +65,11 @@ fn hits(conn: &Connection, found: Vec<Candidate>, limit: usize) -> Result<Vec<Se
     Ok(hits)
 }
 
+/// Length of a query.
+pub(super) fn norm(query: &[f32]) -> f64 {
+    dot(query.iter().copied(), query).sqrt()
+}
+
 fn dot(a: impl Iterator<Item = f32>, b: &[f32]) -> f64 {
     // Eight sums side by side, in an order that is the same on every machine.
     let mut sums = [0f64; 8];
@@ -113,7 +80,7 @@ fn dot(a: impl Iterator<Item = f32>, b: &[f32]) -> f64 {
 }
 
 /// Cosine of a stored vector and the query; `None` for a vector without a direction.
-fn cosine(column: &[u8], query: &[f32], query_norm: f64) -> Option<f64> {
+pub(super) fn cosine(column: &[u8], query: &[f32], query_norm: f64) -> Option<f64> {
     let components = || column.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
     let mut squares = [0f64; 8];
     components().enumerate().for_each(|(i, x)| squares[i % 8] += f64::from(x) * f64::from(x));

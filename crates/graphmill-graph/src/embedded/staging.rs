@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::collections::{CounterChange, DocumentRow, ensure_document, raise_publish_number};
 use super::facts_column;
-use super::{fulltext, vectors};
+use super::vectors;
 use crate::records::{SpaceId, StagedChunk};
 use crate::{Error, Result};
 
@@ -125,7 +125,6 @@ fn insert(conn: &Connection, document: &DocumentRow, chunk: &EncodedChunk) -> Re
     ])?;
     let key = conn.last_insert_rowid();
     conn.prepare_cached("INSERT INTO unplaced (document, chunk) VALUES (?1, ?2)")?.execute([document.key, key])?;
-    fulltext::index_chunk(conn, document.collection, key, &chunk.text)?;
     for (space, vector) in &chunk.vectors {
         vectors::put(conn, *space, key, vector)?;
     }

@@ -15,8 +15,7 @@ use super::readers::in_snapshot;
 use super::writer::{CommitPoints, Safety};
 use super::{
     EmbeddedGraph, check, collection_removal, collections, communities, document_entities, document_list, documents,
-    entity_detail, entity_list, export, found, fulltext, layers, publish, remove, search, staging, staleness, stats,
-    vectors,
+    entity_detail, entity_list, export, found, layers, publish, remove, search, staging, staleness, stats, vectors,
 };
 use crate::listing::{
     CommunityDetail, CommunityList, DocumentEntity, DocumentPage, DocumentQuery, EntityDetail, EntityQuery,
@@ -109,8 +108,13 @@ impl GraphStore for EmbeddedGraph {
     }
 
     async fn activate_space(&self, run: &LayerRun, space: SpaceId) -> Result<bool> {
-        let run = run.clone();
-        self.writer.write(Safety::Disk, None, move |conn| layers::activate_space(conn, &run, space)).await
+        let (collection, run) = (run.collection.clone(), run.clone());
+        let active =
+            self.writer.write(Safety::Disk, None, move |conn| layers::activate_space(conn, &run, space)).await?;
+        if active {
+            self.bring_index_up(&collection).await?;
+        }
+        Ok(active)
     }
 
     async fn put_vectors(&self, run: &LayerRun, space: SpaceId, rows: Vec<(ChunkId, Vec<f32>)>) -> Result<()> {
@@ -135,8 +139,14 @@ impl GraphStore for EmbeddedGraph {
     }
 
     async fn publish(&self, publication: &Publication) -> Result<PublishOutcome> {
-        let (publication, now) = (publication.clone(), self.clock.now());
-        self.writer.write(Safety::Disk, PUBLISH, move |conn| publish::publish(conn, &publication, now)).await
+        let (collection, now) = (publication.collection.clone(), self.clock.now());
+        let publication = publication.clone();
+        let outcome =
+            self.writer.write(Safety::Disk, PUBLISH, move |conn| publish::publish(conn, &publication, now)).await?;
+        if matches!(outcome, PublishOutcome::Published(_)) {
+            self.bring_index_up(&collection).await?;
+        }
+        Ok(outcome)
     }
 
     async fn touch(&self, touch: &Touch) -> Result<TouchOutcome> {
@@ -235,7 +245,8 @@ impl GraphStore for EmbeddedGraph {
         filter: &SearchFilter,
     ) -> Result<Vec<SearchHit>> {
         let (query, filter) = (query.to_owned(), filter.clone());
-        self.read_collection(collection, move |conn, key| fulltext::search(conn, key, &query, limit, &filter)).await
+        let index = Arc::clone(&self.index);
+        self.read_collection(collection, move |conn, key| index.text(conn, key, &query, limit as usize, &filter)).await
     }
 
     async fn nearest(
@@ -247,9 +258,8 @@ impl GraphStore for EmbeddedGraph {
         filter: &SearchFilter,
     ) -> Result<Vec<SearchHit>> {
         let (query, filter) = (query.to_vec(), filter.clone());
-        let limit = limit as usize;
-        self.read_collection(collection, move |conn, key| search::nearest(conn, key, space, &query, limit, &filter))
-            .await
+        let (index, limit) = (Arc::clone(&self.index), limit as usize);
+        self.read_collection(collection, move |conn, key| index.nearest(conn, key, space, &query, limit, &filter)).await
     }
 
     async fn found_chunks(
@@ -378,6 +388,16 @@ impl EmbeddedGraph {
             None => Ok(T::default()),
         };
         self.readers.read(read).await
+    }
+
+    /// Lets searches find nothing to do. What fails here they do themselves.
+    async fn bring_index_up(&self, collection: &CollectionId) -> Result<()> {
+        let index = Arc::clone(&self.index);
+        self.read_collection(collection, move |conn, key| {
+            index.bring_up(conn, key);
+            Ok(())
+        })
+        .await
     }
 
     async fn sweep_generations(&self, run: &LayerRun) -> Result<()> {

@@ -17,11 +17,6 @@ pub(super) fn vector_key(space: SpaceId, chunk: i64) -> i64 {
     (i64::from(space.0) << CHUNK_BITS) | chunk
 }
 
-/// The chunk whose vector has this key.
-pub(super) fn chunk_of(key: i64) -> i64 {
-    key & ((1 << CHUNK_BITS) - 1)
-}
-
 /// The keys of a space, as a range without its end.
 pub(super) fn keys_of(space: SpaceId) -> (i64, i64) {
     (vector_key(space, 0), vector_key(SpaceId(space.0 + 1), 0))

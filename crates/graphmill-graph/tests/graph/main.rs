@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod migrations;
 mod nothing_left;
+mod search_index;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -12,4 +12,5 @@ mod kill;
 mod models;
 mod parser;
 mod replace;
+mod search;
 mod support;

@@ -55,3 +55,6 @@ CREATE TABLE community_member (
     community  BLOB    NOT NULL,
     PRIMARY KEY (collection, generation, entity, level)
 ) STRICT, WITHOUT ROWID;
+
+-- What was published after a number, for what is derived from it.
+CREATE INDEX placement_published ON placement (published_at);
