@@ -1,7 +1,8 @@
 //! Searches over many chunks, and the ranking of words for a comparison with another program; `benches/search` runs both.
 //!
-//! - `search_speed time FOLDER TEXT_FILE CHUNKS DIMENSION QUERIES`: fills the folder with chunks cut from the text (1,000 characters each) and random
-//!   vectors around random centres, then times searches of each mode; prints a JSON line a figure.
+//! - `search_speed fill FOLDER TEXT_FILE CHUNKS DIMENSION`: fills the folder with chunks cut from the text (1,000 characters each) and random vectors
+//!   around random centres, and compares the ten nearest with those by brute force.
+//! - `search_speed time FOLDER DIMENSION QUERIES`: times searches of each mode; prints a JSON line a figure.
 //! - `search_speed rank FOLDER PAGES QUERIES`: PAGES and QUERIES hold one text a line; prints for each query the ten best pages by their line numbers.
 
 use std::io::Write;
@@ -127,10 +128,10 @@ fn texts(whole: &str, count: usize, numbers: &mut Numbers) -> Vec<String> {
 }
 
 /// One to six words of a text, as people ask: now and then the frequent ones alone.
-fn query(texts: &[String], numbers: &mut Numbers) -> String {
-    let words: Vec<&str> = texts[numbers.below(texts.len())].split_whitespace().collect();
-    let (from, count) = (numbers.below(words.len() - 6), 1 + numbers.below(6));
-    words[from..from + count].join(" ")
+fn query(text: &str, numbers: &mut Numbers) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let (from, count) = (numbers.below(words.len().saturating_sub(6).max(1)), 1 + numbers.below(6));
+    words[from..words.len().min(from + count)].join(" ")
 }
 
 fn near_one(numbers: &mut Numbers, centres: &[Vec<f32>]) -> Vec<f32> {
@@ -162,59 +163,68 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
     dot(a, b) / (dot(a, a).sqrt() * dot(b, b).sqrt())
 }
 
-async fn time(folder: &Path, text: &str, chunks: usize, dimension: usize, queries: usize) {
-    let mut numbers = Numbers(88_172_645_463_325_252);
+/// Seed of the centres and of all that is random.
+const SEED: u64 = 88_172_645_463_325_252;
+
+async fn fill(folder: &Path, text: &str, chunks: usize, dimension: usize) {
+    let mut numbers = Numbers(SEED);
     let centres: Vec<Vec<f32>> = (0..CENTRES).map(|_| numbers.vector(dimension)).collect();
     let texts = texts(text, chunks, &mut numbers);
     let graph = open(folder);
-    let collection = CollectionId::default();
-    let space = graph.ensure_space(&collection, "bench", dimension as u32).await.expect("a space is made").id;
+    let space = graph.ensure_space(&CollectionId::default(), "bench", dimension as u32).await.expect("a space is made");
     let begun = Instant::now();
     let mut all = Vec::with_capacity(chunks);
     for (number, part) in texts.chunks(CHUNKS_OF_DOCUMENT).enumerate() {
         let vectors: Vec<_> = part.iter().map(|_| near_one(&mut numbers, &centres)).collect();
         all.extend(vectors.iter().cloned());
-        put(&graph, number, part, vectors, Some(space)).await;
+        put(&graph, number, part, vectors, Some(space.id)).await;
     }
     figure("fill", begun.elapsed().as_secs_f64(), "s");
-    let queries: Vec<(String, Vec<f32>)> = (0..queries)
-        .map(|_| {
-            let words = query(&texts, &mut numbers);
-            (words, near_one(&mut numbers, &centres))
-        })
-        .collect();
-    let exact = recall(&graph, space, &all, &queries[..50.min(queries.len())]).await;
-    figure("recall@10 of vector", exact, "");
-    drop(all);
-    drop(graph);
-    // As after a start of the server.
+    let queries: Vec<_> = (0..50).map(|_| near_one(&mut numbers, &centres)).collect();
+    figure("recall@10 of vector", recall(&graph, space.id, &all, &queries).await, "");
+}
+
+/// Searches of a filled folder in a process of its own, so that its memory is that of the searches.
+async fn time(folder: &Path, dimension: usize, queries: usize) {
+    let mut numbers = Numbers(SEED);
+    let centres: Vec<Vec<f32>> = (0..CENTRES).map(|_| numbers.vector(dimension)).collect();
     let graph = open(folder);
+    let collection = CollectionId::default();
+    let space = graph.spaces(&collection).await.expect("spaces are read")[0].id;
+    let (documents, _) = graph.documents(None, 0, 1_000).await.expect("documents are read");
+    let mut asked = Vec::new();
+    for _ in 0..queries {
+        let document = &documents[numbers.below(documents.len())];
+        let from = numbers.below(document.chunk_count as usize) as u32;
+        let chunk = graph.chunks(document.id, from, 1).await.expect("chunks are read").remove(0);
+        asked.push((query(&chunk.text, &mut numbers), near_one(&mut numbers, &centres)));
+    }
     let none = SearchFilter::default();
     let begun = Instant::now();
-    graph.nearest(&collection, space, &queries[0].1, LIMIT, &none).await.expect("it is searched");
+    graph.nearest(&collection, space, &asked[0].1, LIMIT, &none).await.expect("it is searched");
     figure("first vector search after opening", begun.elapsed().as_secs_f64() * 1e3, "ms");
-    let (mut by_text, mut by_vector, mut by_both) = (Vec::new(), Vec::new(), Vec::new());
-    for (words, vector) in &queries {
-        let begun = Instant::now();
-        let hits = graph.fulltext(&collection, words, LIMIT, &none).await.expect("it is searched");
-        shown(&graph, &hits).await;
-        by_text.push(begun.elapsed());
-        let begun = Instant::now();
-        let hits = graph.nearest(&collection, space, vector, LIMIT, &none).await.expect("it is searched");
-        shown(&graph, &hits).await;
-        by_vector.push(begun.elapsed());
-        let begun = Instant::now();
-        let (text, vector) = tokio::join!(
-            graph.fulltext(&collection, words, 100, &none),
-            graph.nearest(&collection, space, vector, 100, &none)
-        );
-        vector.expect("it is searched");
-        shown(&graph, &text.expect("it is searched")[..]).await;
-        by_both.push(begun.elapsed());
+    for mode in ["text", "vector", "hybrid"] {
+        let (mut times, cpu) = (Vec::with_capacity(queries), cpu_seconds());
+        for (words, vector) in &asked {
+            let begun = Instant::now();
+            let hits = match mode {
+                "text" => graph.fulltext(&collection, words, LIMIT, &none).await,
+                "vector" => graph.nearest(&collection, space, vector, LIMIT, &none).await,
+                _ => {
+                    let (text, vector) = tokio::join!(
+                        graph.fulltext(&collection, words, 100, &none),
+                        graph.nearest(&collection, space, vector, 100, &none)
+                    );
+                    vector.expect("it is searched");
+                    text
+                }
+            };
+            shown(&graph, &hits.expect("it is searched")).await;
+            times.push(begun.elapsed());
+        }
+        percentiles(mode, times);
+        figure(&format!("{mode}, CPU time of a search"), (cpu_seconds() - cpu) * 1e3 / queries as f64, "ms");
     }
-    percentiles("text", by_text);
-    percentiles("vector", by_vector);
-    percentiles("hybrid", by_both);
     let mut worst = Vec::new();
     for words in ["the", "the of and to in a is that for", "to be or not to be"] {
         let begun = Instant::now();
@@ -229,6 +239,13 @@ async fn time(folder: &Path, text: &str, chunks: usize, dimension: usize, querie
     }
 }
 
+/// User and system time of this process, to 10 ms.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let ticks = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
 /// What an answer shows of its hits.
 async fn shown(graph: &EmbeddedGraph, hits: &[graphmill_graph::records::SearchHit]) {
     let ids: Vec<ChunkId> = hits.iter().take(LIMIT as usize).map(|hit| hit.chunk).collect();
@@ -236,9 +253,9 @@ async fn shown(graph: &EmbeddedGraph, hits: &[graphmill_graph::records::SearchHi
 }
 
 /// Share of the ten nearest by brute force that are answered.
-async fn recall(graph: &EmbeddedGraph, space: SpaceId, all: &[Vec<f32>], queries: &[(String, Vec<f32>)]) -> f64 {
+async fn recall(graph: &EmbeddedGraph, space: SpaceId, all: &[Vec<f32>], queries: &[Vec<f32>]) -> f64 {
     let (mut found, mut wanted) = (0usize, 0usize);
-    for (_, query) in queries {
+    for query in queries {
         let mut scores: Vec<f64> = all.iter().map(|vector| cosine(vector, query)).collect();
         scores.sort_unstable_by(|a, b| b.total_cmp(a));
         let hits = graph.nearest(&CollectionId::default(), space, query, LIMIT, &SearchFilter::default()).await;
@@ -277,10 +294,13 @@ async fn main() {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{path}: {e}"));
     let number = |text: &str| text.parse::<usize>().unwrap_or_else(|e| panic!("{text}: {e}"));
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["time", folder, text, chunks, dimension, queries] => {
-            time(Path::new(folder), &read(text), number(chunks), number(dimension), number(queries)).await;
+        ["fill", folder, text, chunks, dimension] => {
+            fill(Path::new(folder), &read(text), number(chunks), number(dimension)).await;
         }
+        ["time", folder, dimension, queries] => time(Path::new(folder), number(dimension), number(queries)).await,
         ["rank", folder, pages, queries] => rank(Path::new(folder), &read(pages), &read(queries)).await,
-        _ => panic!("usage: search_speed time FOLDER TEXT_FILE CHUNKS DIMENSION QUERIES | rank FOLDER PAGES QUERIES"),
+        _ => panic!(
+            "usage: search_speed fill FOLDER TEXT_FILE CHUNKS DIMENSION | time FOLDER DIMENSION QUERIES | rank FOLDER PAGES QUERIES"
+        ),
     }
 }
