@@ -191,12 +191,11 @@ async fn time(folder: &Path, dimension: usize, queries: usize) {
     let graph = open(folder);
     let collection = CollectionId::default();
     let space = graph.spaces(&collection).await.expect("spaces are read")[0].id;
-    let (documents, _) = graph.documents(None, 0, 1_000).await.expect("documents are read");
+    let stats = graph.stats(Some(&collection)).await.expect("stats are read");
     let mut asked = Vec::new();
     for _ in 0..queries {
-        let document = &documents[numbers.below(documents.len())];
-        let from = numbers.below(document.chunk_count as usize) as u32;
-        let chunk = graph.chunks(document.id, from, 1).await.expect("chunks are read").remove(0);
+        let document = DocumentId::new(&collection, &format!("{}.md", numbers.below(stats.documents as usize)));
+        let chunk = graph.chunks(document, numbers.below(50) as u32, 1).await.expect("chunks are read").remove(0);
         asked.push((query(&chunk.text, &mut numbers), near_one(&mut numbers, &centres)));
     }
     let none = SearchFilter::default();
