@@ -42,6 +42,8 @@ codes! {
     NotFound = "not_found",
     /// The path exists, the method does not.
     MethodNotAllowed = "method_not_allowed",
+    /// A byte range that begins behind the end of the file.
+    RangeNotSatisfiable = "range_not_satisfiable",
     /// A parameter or field has a value that is not allowed.
     InvalidParameter = "invalid_parameter",
     /// The body is not the JSON that was wanted.

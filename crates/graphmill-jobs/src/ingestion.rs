@@ -27,6 +27,8 @@ pub use request::{
     ChosenOptions, IngestionOptions, Upload, reingestion, retry_quarantined, upload_of, upload_of_document,
 };
 
+#[cfg(test)]
+pub(crate) use loading::put_page;
 use request::IngestionParams;
 
 /// Name of the one stage that can be left out.

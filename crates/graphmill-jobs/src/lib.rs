@@ -4,3 +4,4 @@ pub mod ingestion;
 mod interruption;
 pub mod layers;
 pub mod maintenance;
+pub mod page_text;

@@ -1,8 +1,11 @@
 //! The endpoints, one file each: handler, its error cases, its description and its tests together.
 
 pub(crate) mod backup;
+pub(crate) mod byte_range;
 pub(crate) mod collections;
+pub(crate) mod communities;
 pub(crate) mod documents;
+pub(crate) mod entities;
 pub(crate) mod graph;
 pub(crate) mod health;
 pub(crate) mod jobs;

@@ -116,6 +116,18 @@ pub(crate) fn no_such_document(shown: &str) -> Error {
         .hint("a document id looks like doc-aaaaaaaaaaaaaaaaaaaaaaaaaa; GET /api/documents lists the documents")
 }
 
+/// No entity has this id; `shown` is what the client wrote.
+pub(crate) fn no_such_entity(shown: &str) -> Error {
+    Error::not_found(format!("there is no entity {}", shortened(shown)))
+        .hint("an entity id looks like ent-aaaaaaaaaaaaaaaaaaaaaaaaaa; GET /api/entities?q=… finds entities by name")
+}
+
+/// No community that readers see has this id; `shown` is what the client wrote.
+pub(crate) fn no_such_community(shown: &str) -> Error {
+    Error::not_found(format!("there is no community {}", shortened(shown)))
+        .hint("a community id looks like com-aaaaaaaaaaaaaaaaaaaaaaaaaa; GET /api/communities lists the communities")
+}
+
 const JOB_ID_EXAMPLE: &str = "job-0193a0b0-6c5e-7a3e-9d2f-3b7c1e5a9f10";
 
 /// A client's value as it may stand in a sentence: at most 80 characters, control characters escaped.
@@ -145,6 +157,7 @@ pub fn status_of(code: ErrorCode) -> StatusCode {
         C::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         C::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         C::NotFound => StatusCode::NOT_FOUND,
+        C::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
         C::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         C::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         C::Overtaken

@@ -12,7 +12,7 @@ use axum::routing::{delete, get, post};
 use graphmill_core::ErrorCode;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::api::{backup, collections, documents, graph, health, jobs, keys, search, upload};
+use crate::api::{backup, collections, communities, documents, entities, graph, health, jobs, keys, search, upload};
 use crate::error::shortened;
 use crate::{AppState, Error, access, auth};
 
@@ -36,6 +36,14 @@ pub fn router(state: AppState) -> Router {
             get(collections::show::handle).patch(collections::change::handle).delete(collections::delete::handle),
         )
         .route("/api/search", get(search::handle))
+        .route("/api/documents/{document_id}/entities", get(documents::entities::handle))
+        .route("/api/documents/{document_id}/original", get(documents::original::handle))
+        .route("/api/documents/{document_id}/pages/{page}", get(documents::page::handle))
+        .route("/api/entities", get(entities::list::handle))
+        .route("/api/entities/{entity_id}", get(entities::show::handle))
+        .route("/api/entities/{entity_id}/neighbours", get(entities::neighbours::handle))
+        .route("/api/communities", get(communities::list::handle))
+        .route("/api/communities/{community_id}", get(communities::show::handle))
         .route("/api/graph/stats", get(graph::stats::handle))
         .route("/api/graph/export", get(graph::export::handle))
         .route("/api/keys", get(keys::list::handle).post(keys::create::handle))

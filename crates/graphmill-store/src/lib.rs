@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+mod blob_reader;
 pub mod blobs;
 pub mod cache;
 pub mod collection_store;
@@ -13,6 +14,7 @@ pub mod requests;
 pub mod space;
 pub mod sqlite;
 
+pub use blob_reader::BlobReader;
 pub use blobs::{BlobPin, BlobWriter, Blobs, WrittenBlob};
 pub use cache::SqliteContentCache;
 pub use collection_store::{CollectionStore, CollectionUse};

@@ -147,7 +147,7 @@ fn log_warning(context: &JobContext, warning: &Warning) {
     context.log(LogLevel::Warning, warning.message.clone(), details);
 }
 
-fn put_page(buffer: &mut BytesMut, page: &Page) -> Result<(), Interruption> {
+pub(crate) fn put_page(buffer: &mut BytesMut, page: &Page) -> Result<(), Interruption> {
     let bytes = encode(page)?;
     let too_long = |_| Interruption::fail(ErrorCode::TooLarge, format!("page {} is over 4 GB", page.number), None);
     buffer.put_u32_le(u32::try_from(bytes.len()).map_err(too_long)?);

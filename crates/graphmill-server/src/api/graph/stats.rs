@@ -1,15 +1,37 @@
-//! `GET /api/graph/stats?collection=`: counts of live data of a collection, of all without the parameter. 400: a bad collection name.
+//! `GET /api/graph/stats?collection=`: counts of live data of a collection, of all without the parameter, and how far the layers of the collection (without
+//! the parameter: the key's, else `default`) are behind. 400: a bad collection name. 404: a collection that the key does not reach.
 
 use axum::Json;
 use axum::extract::State;
+use graphmill_core::CollectionId;
+use graphmill_graph::listing::LayerReport;
 use graphmill_graph::records::GraphStats;
+use serde::Serialize;
 
 use crate::params::Params;
 use crate::{AppState, Result, Scope};
 
-pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: Params) -> Result<Json<GraphStats>> {
+#[derive(Serialize)]
+pub(crate) struct Answer {
+    #[serde(flatten)]
+    counts: GraphStats,
+    layers: Layers,
+}
+
+/// How far the layers of a collection are behind; generations and numbers are a collection's, so that those of several cannot be added up.
+#[derive(Serialize)]
+struct Layers {
+    collection: CollectionId,
+    #[serde(flatten)]
+    report: LayerReport,
+}
+
+pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: Params) -> Result<Json<Answer>> {
     let collection = scope.reading(params.parsed("collection")?)?;
-    Ok(Json(state.graph().stats(collection.as_ref()).await?))
+    let counts = state.graph().stats(collection.as_ref()).await?;
+    let collection = collection.unwrap_or_default();
+    let report = state.graph().layer_report(&collection).await?;
+    Ok(Json(Answer { counts, layers: Layers { collection, report } }))
 }
 
 #[cfg(test)]
@@ -25,7 +47,12 @@ mod tests {
         let json = server.get("/api/graph/stats?collection=default").await.json();
         let keys: Vec<_> = json.as_object().unwrap().keys().take(6).map(String::as_str).collect();
         assert_eq!(keys, ["documents", "chunks", "entities", "relations", "similarities", "communities"]);
-        assert!(json.as_object().unwrap().values().all(serde_json::Value::is_u64));
+        let counts = json.as_object().unwrap().iter().filter(|(key, _)| *key != "layers");
+        assert!(counts.map(|(_, value)| value).all(serde_json::Value::is_u64));
+        let layers = &json["layers"];
+        let keys: Vec<_> = layers.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, ["collection", "embeddings", "similarities", "communities"]);
+        assert_eq!((&layers["similarities"]["stale"], &layers["similarities"]["behind"]), (&true.into(), &1.into()));
         assert_eq!((&json["documents"], &json["chunks"]), (&1.into(), &1.into()));
         assert_eq!(server.get("/api/graph/stats?collection=other").await.json()["chunks"], 0);
         assert_eq!(server.get("/api/graph/stats?collection=A").await.error().0, 400);
