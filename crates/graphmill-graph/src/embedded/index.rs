@@ -134,11 +134,27 @@ impl SearchIndex {
     pub(super) fn bring_up(&self, graph: &Connection, collection: i64) {
         let brought = self.healing(|| {
             self.bring_text_up(graph)?;
-            self.write(|conn| merge::tidy(conn, graph, collection))?;
+            self.write(|conn| merge::merge(conn, graph, collection))?;
             self.bring_active_space_up(graph, collection)
         });
         if let Err(error) = brought {
             tracing::warn!(%error, "the index of searches could not be brought up; the next search tries again");
+        }
+    }
+
+    /// Forgets what the graph does not have any more: collections and spaces at once, chunks when they are most of what is there.
+    pub(super) fn forget_gone(&self, graph: &Connection) {
+        if !self.path.exists() {
+            return;
+        }
+        let forgotten = self.healing(|| {
+            self.write(|conn| {
+                merge::forget_gone(conn, graph)?;
+                vectors::forget_gone(conn, graph)
+            })
+        });
+        if let Err(error) = forgotten {
+            tracing::warn!(%error, "the index of searches still holds what is gone; the next sweep tries again");
         }
     }
 

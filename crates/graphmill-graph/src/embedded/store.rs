@@ -81,9 +81,12 @@ impl GraphStore for EmbeddedGraph {
 
     async fn sweep_collection(&self, collection: &CollectionId) -> Result<bool> {
         let collection = collection.clone();
-        self.writer
-            .write(Safety::Process, COLLECTION_SWEEP, move |conn| collection_removal::sweep(conn, &collection))
-            .await
+        let sweep = move |conn: &rusqlite::Connection| collection_removal::sweep(conn, &collection);
+        let done = self.writer.write(Safety::Process, COLLECTION_SWEEP, sweep).await?;
+        if done {
+            self.forget_gone_in_index().await?;
+        }
+        Ok(done)
     }
 
     async fn ensure_space(&self, collection: &CollectionId, model: &str, dimension: u32) -> Result<Space> {
@@ -166,6 +169,9 @@ impl GraphStore for EmbeddedGraph {
             let (count, done) = self.writer.write(Safety::Process, SWEEP, batch).await?;
             swept += count;
             if done {
+                if swept > 0 {
+                    self.forget_gone_in_index().await?;
+                }
                 return Ok(swept);
             }
         }
@@ -398,6 +404,15 @@ impl EmbeddedGraph {
             Ok(())
         })
         .await
+    }
+
+    async fn forget_gone_in_index(&self) -> Result<()> {
+        let index = Arc::clone(&self.index);
+        let forget = move |conn: &rusqlite::Connection| {
+            index.forget_gone(conn);
+            Ok(())
+        };
+        self.readers.read(forget).await
     }
 
     async fn sweep_generations(&self, run: &LayerRun) -> Result<()> {

@@ -251,3 +251,31 @@ async fn searches_beside_publications_see_whole_states_alone() {
     publisher.await.unwrap();
     assert_as_expected(&graph, &space, &versions[11..]).await;
 }
+
+#[tokio::test]
+async fn nothing_of_a_removed_collection_stays_in_the_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let graph = open(folder.path()).unwrap();
+    let team: CollectionId = "team".parse().unwrap();
+    let other = graph.ensure_space(&team, "model", DIMENSION).await.unwrap();
+    let space = space(&graph).await;
+    let mut numbers = Numbers(4);
+    let kept = draft("kept.md", 20, &space, &mut numbers);
+    kept.put(&graph, 1).await;
+    let gone = Draft { collection: team.clone(), ..draft("gone.md", 20, &other, &mut numbers) };
+    gone.put(&graph, 2).await;
+    let all = SearchFilter::default();
+    assert_eq!(graph.nearest(&team, other.id, &vector_of("x"), 99, &all).await.unwrap().len(), 20);
+    let rows = |sql: &str| -> i64 {
+        let conn = rusqlite::Connection::open(index_file(folder.path())).unwrap();
+        conn.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let counts =
+        ["SELECT count(*) FROM text_segment", "SELECT count(*) FROM vector_space", "SELECT count(*) FROM vector_block"];
+    assert_eq!(counts.map(rows), [2, 2, 2]);
+    graph.begin_collection_removal(&team, Seq(9)).await.unwrap();
+    while !graph.sweep_collection(&team).await.unwrap() {}
+    assert_eq!(counts.map(rows), [1, 1, 1]);
+    assert_eq!(rows("SELECT count(*) FROM posting WHERE segment NOT IN (SELECT segment FROM text_segment)"), 0);
+    assert_as_expected(&graph, &space, &[kept]).await;
+}

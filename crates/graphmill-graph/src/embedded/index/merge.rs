@@ -1,7 +1,7 @@
 //! Segments stay few and mostly live: neighbours of a size are merged into one, and where most chunks of the index are gone, what is left of them is
 //! written anew. A segment is never larger than some thousand chunks, so that nobody waits long for a merge.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::Outcome;
 use super::postings::{Segment, members};
@@ -14,13 +14,15 @@ const RUN: usize = 8;
 const LEVELS: [i64; 2] = [64, 512];
 /// Chunks that are gone and not worth a rewrite.
 const FEW_GONE: i64 = 512;
+/// Free pages are given back when there are so many and they are a quarter of the file; how many at once.
+const FREE_PAGES: i64 = 1_024;
+const GIVE_BACK_PAGES: i64 = 4_096;
 
 /// A segment and its chunks.
 type Row = (i64, i64);
 
-/// Forgets collections that are gone, merges a run of small segments, and writes segments anew when most of their chunks are gone.
-pub(super) fn tidy(conn: &Connection, graph: &Connection, collection: i64) -> Outcome<()> {
-    forget_collections(conn, graph)?;
+/// Merges a run of small segments of a collection.
+pub(super) fn merge(conn: &Connection, graph: &Connection, collection: i64) -> Outcome<()> {
     let segments = segments_of(conn, collection)?;
     for most in LEVELS {
         let run: Vec<Row> = segments.iter().rev().copied().take_while(|(_, chunks)| *chunks <= most).collect();
@@ -30,21 +32,43 @@ pub(super) fn tidy(conn: &Connection, graph: &Connection, collection: i64) -> Ou
             return rewrite(conn, graph, collection, &run);
         }
     }
-    let indexed: i64 = segments.iter().map(|(_, chunks)| chunks).sum();
-    if indexed > 2 * chunks_of(graph, collection)? + FEW_GONE {
-        for (segment, chunks) in &segments {
-            let live = live_members(graph, &read_members(conn, *segment)?)?;
-            if live.iter().filter(|live| **live).count() as i64 * 4 < chunks * 3 {
-                rewrite(conn, graph, collection, &[*segment])?;
-            }
-        }
-        conn.query_row("PRAGMA incremental_vacuum(4096)", [], |_| Ok(())).or_else(no_rows)?;
-    }
     Ok(())
 }
 
-fn no_rows(error: rusqlite::Error) -> rusqlite::Result<()> {
-    if matches!(error, rusqlite::Error::QueryReturnedNoRows) { Ok(()) } else { Err(error) }
+/// Forgets collections that the graph does not have any more, and writes segments anew where most chunks of a collection are gone.
+pub(super) fn forget_gone(conn: &Connection, graph: &Connection) -> Outcome<()> {
+    let known: Vec<i64> = conn
+        .prepare_cached("SELECT DISTINCT collection FROM text_segment")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for collection in known {
+        let segments = segments_of(conn, collection)?;
+        let Some(there) = chunks_of(graph, collection)? else {
+            for (segment, _) in segments {
+                forget(conn, segment)?;
+            }
+            continue;
+        };
+        let indexed: i64 = segments.iter().map(|(_, chunks)| chunks).sum();
+        if indexed <= 2 * there + FEW_GONE {
+            continue;
+        }
+        for (segment, chunks) in segments {
+            let live = live_members(graph, &read_members(conn, segment)?)?;
+            if live.iter().filter(|live| **live).count() as i64 * 4 < chunks * 3 {
+                rewrite(conn, graph, collection, &[segment])?;
+            }
+        }
+    }
+    // Pages beyond what merges use again go back to the file system.
+    let free: i64 = conn.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+    let pages: i64 = conn.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    if free > FREE_PAGES && free > pages / 4 {
+        let mut give_back = conn.prepare(&format!("PRAGMA incremental_vacuum({GIVE_BACK_PAGES})"))?;
+        let mut rows = give_back.query([])?;
+        while rows.next()?.is_some() {}
+    }
+    Ok(())
 }
 
 fn segments_of(conn: &Connection, collection: i64) -> Outcome<Vec<Row>> {
@@ -53,9 +77,10 @@ fn segments_of(conn: &Connection, collection: i64) -> Outcome<Vec<Row>> {
     Ok(statement.query_map([collection], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?)
 }
 
-fn chunks_of(graph: &Connection, collection: i64) -> Result<i64> {
+/// Chunks of a collection, placed or not; `None` when there is no such collection.
+fn chunks_of(graph: &Connection, collection: i64) -> Result<Option<i64>> {
     let sql = "SELECT chunks + unplaced_chunks FROM collection WHERE key = ?1";
-    Ok(graph.prepare_cached(sql)?.query_row([collection], |row| row.get(0))?)
+    Ok(graph.prepare_cached(sql)?.query_row([collection], |row| row.get(0)).optional()?)
 }
 
 fn read_members(conn: &Connection, segment: i64) -> Outcome<Vec<(i64, u32)>> {
@@ -96,25 +121,5 @@ fn rewrite(conn: &Connection, graph: &Connection, collection: i64, run: &[i64]) 
 fn forget(conn: &Connection, segment: i64) -> Outcome<()> {
     conn.prepare_cached("DELETE FROM posting WHERE segment = ?1")?.execute([segment])?;
     conn.prepare_cached("DELETE FROM text_segment WHERE segment = ?1")?.execute([segment])?;
-    Ok(())
-}
-
-/// Removes what is left of collections that the graph does not have any more.
-fn forget_collections(conn: &Connection, graph: &Connection) -> Outcome<()> {
-    let known: Vec<i64> = conn
-        .prepare_cached("SELECT DISTINCT collection FROM text_segment")?
-        .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    for collection in known {
-        let there = graph
-            .prepare_cached("SELECT 1 FROM collection WHERE key = ?1")
-            .and_then(|mut find| find.exists([collection]))
-            .map_err(crate::Error::from)?;
-        if !there {
-            for (segment, _) in segments_of(conn, collection)? {
-                forget(conn, segment)?;
-            }
-        }
-    }
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! The best of many candidates, as many as a fixed memory holds: at most twice `size` are kept, and the best score of those that fell out is known, so
 //! that whoever needs more than these can tell.
 
+/// Scores and keys, best first, and the best score of what fell out.
+pub(super) type Candidates = (Vec<(f64, i64)>, Option<f64>);
+
 /// Candidates with scores; higher is better.
 pub(super) struct Shortlist {
     size: usize,
@@ -35,8 +38,8 @@ impl Shortlist {
         self.floor = self.items.iter().map(|(score, _)| *score).fold(f64::INFINITY, f64::min);
     }
 
-    /// Best first, and the best score of those that fell out.
-    pub(super) fn into_sorted(mut self) -> (Vec<(f64, i64)>, Option<f64>) {
+    /// What is kept.
+    pub(super) fn into_sorted(mut self) -> Candidates {
         self.items.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
         (self.items, self.dropped)
     }

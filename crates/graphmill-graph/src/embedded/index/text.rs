@@ -7,7 +7,7 @@ use graphmill_core::words::query_words;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::postings::{Segment, each_posting, members};
-use super::shortlist::Shortlist;
+use super::shortlist::{Candidates, Shortlist};
 use super::{Outcome, SearchIndex};
 use crate::Result;
 use crate::embedded::filter::Admission;
@@ -30,14 +30,14 @@ pub(super) fn newest_chunk(graph: &Connection) -> Result<i64> {
 }
 
 impl SearchIndex {
-    /// Takes in the words of all chunks that `graph` sees, staged ones too: their texts never change.
-    pub(super) fn bring_text_up(&self, graph: &Connection) -> Outcome<()> {
+    /// Takes in the words of all chunks that `graph` sees, staged ones too: their texts never change. Answers the key of the newest of them.
+    pub(super) fn bring_text_up(&self, graph: &Connection) -> Outcome<i64> {
         let newest = newest_chunk(graph)?;
         while self.text_to.load(Ordering::SeqCst) < newest {
             let text_to = self.write(|conn| step(conn, graph, newest))?;
             self.text_to.store(text_to, Ordering::SeqCst);
         }
-        Ok(())
+        Ok(newest)
     }
 
     /// Live chunks that hold any word of the query, best first, ties by id.
@@ -55,10 +55,15 @@ impl SearchIndex {
         }
         let Some(admission) = Admission::resolve(graph, collection, filter)? else { return Ok(Vec::new()) };
         self.healing(|| {
-            self.bring_text_up(graph)?;
             let mut size = limit * 4 + SPARE;
             loop {
-                let (candidates, dropped) = self.read(|conn| scored(conn, collection, &words, &admission, size))?;
+                let newest = self.bring_text_up(graph)?;
+                let found = self.read(|conn| {
+                    // Somebody may have made the file anew meanwhile.
+                    let whole = text_to(conn)? >= newest;
+                    if whole { scored(conn, collection, &words, &admission, size).map(Some) } else { Ok(None) }
+                })?;
+                let Some((candidates, dropped)) = found else { continue };
                 let hits = live(graph, &candidates, limit, &admission)?;
                 let whole = dropped.is_none_or(|best| hits.len() >= limit && hits[limit - 1].score > best);
                 if whole {
@@ -70,9 +75,14 @@ impl SearchIndex {
     }
 }
 
+/// Chunks up to this key are in segments.
+fn text_to(conn: &Connection) -> Outcome<i64> {
+    Ok(conn.prepare_cached("SELECT text_to FROM meta")?.query_row([], |row| row.get(0))?)
+}
+
 /// Takes in some chunks; answers up to which key all are in now.
 fn step(conn: &Connection, graph: &Connection, newest: i64) -> Outcome<i64> {
-    let text_to: i64 = conn.query_row("SELECT text_to FROM meta", [], |row| row.get(0))?;
+    let text_to = text_to(conn)?;
     if text_to == 0 {
         let of: Option<Vec<u8>> =
             graph.query_row("SELECT job_store FROM meta", [], |row| row.get(0)).map_err(crate::Error::from)?;
@@ -132,9 +142,6 @@ struct SegmentRow {
     segment: i64,
     members: Vec<u8>,
 }
-
-/// Candidates by score, and the best score of what fell out.
-type Candidates = (Vec<(f64, i64)>, Option<f64>);
 
 fn scored(
     conn: &Connection,

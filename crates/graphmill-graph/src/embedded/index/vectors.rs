@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, HashSet};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::codes::{BLOCK, Block, BlockView, Query};
-use super::shortlist::Shortlist;
+use super::shortlist::{Candidates, Shortlist};
 use super::{Fault, Outcome, SearchIndex};
 use crate::Result;
 use crate::embedded::filter::Admission;
@@ -40,25 +40,18 @@ fn publish_number(graph: &Connection, space: SpaceId) -> Result<Option<(i64, i64
 }
 
 impl SearchIndex {
-    /// Brings the blocks of the collection's active space up, and forgets those of spaces that nobody searches.
+    /// Brings the blocks of the collection's active space up.
     pub(super) fn bring_active_space_up(&self, graph: &Connection, collection: i64) -> Outcome<()> {
-        let spaces = spaces_of(graph, collection)?;
-        for space in &spaces {
-            match space.state {
-                SpaceState::Active => self.bring_space_up(graph, space.id)?,
-                SpaceState::Building => {}
-                SpaceState::Retired => self.write(|conn| forget(conn, space.id))?,
-            }
-        }
-        Ok(())
+        let active = spaces_of(graph, collection)?.into_iter().find(|space| space.state == SpaceState::Active);
+        active.map_or(Ok(()), |space| self.bring_space_up(graph, space.id).map(drop))
     }
 
-    /// Takes in the vectors of placed chunks that `graph` sees in a space.
-    fn bring_space_up(&self, graph: &Connection, space: SpaceId) -> Outcome<()> {
-        let Some((number, live)) = publish_number(graph, space)? else { return Ok(()) };
+    /// Takes in the vectors of placed chunks that `graph` sees in a space; answers the publish number that the blocks stand at or above.
+    fn bring_space_up(&self, graph: &Connection, space: SpaceId) -> Outcome<i64> {
+        let Some((number, live)) = publish_number(graph, space)? else { return Ok(0) };
         let stands = self.read(|conn| state(conn, space))?;
         let stands_at = match stands {
-            Some((at, _)) if at >= number => return Ok(()),
+            Some((at, _)) if at >= number => return Ok(number),
             // Mostly vectors of chunks that are gone.
             Some((_, vectors)) if vectors > 2 * live + FEW_GONE => None,
             other => other.map(|(at, _)| at),
@@ -72,7 +65,8 @@ impl SearchIndex {
                 forget(conn, space)?;
             }
             take_in(conn, graph, space, stands_at, number)
-        })
+        })?;
+        Ok(number)
     }
 
     /// Live chunks of a space by cosine, exact, best first, ties by id.
@@ -94,10 +88,10 @@ impl SearchIndex {
             return hits(graph, exact.best(&found, limit)?.0, limit);
         }
         self.healing(|| {
-            self.bring_space_up(graph, space)?;
             let mut size = CANDIDATES.max(limit * 8);
             loop {
-                let (candidates, dropped) = self.scan(space, &codes, size)?;
+                let number = self.bring_space_up(graph, space)?;
+                let Some((candidates, dropped)) = self.scan(space, number, &codes, size)? else { continue };
                 let (best, worst) = exact.best(&candidates, limit)?;
                 let whole = dropped.is_none_or(|bound| worst.is_some_and(|worst| worst > bound));
                 if whole {
@@ -108,10 +102,14 @@ impl SearchIndex {
         })
     }
 
-    /// Chunks of a space with the highest bounds, and the highest bound of what fell out.
-    fn scan(&self, space: SpaceId, query: &Query, size: usize) -> Outcome<(Vec<(f64, i64)>, Option<f64>)> {
+    /// Chunks of a space with the highest bounds, and the highest bound of what fell out; `None` when somebody made the file anew meanwhile and it
+    /// does not stand at `number` yet.
+    fn scan(&self, space: SpaceId, number: i64, query: &Query, size: usize) -> Outcome<Option<Candidates>> {
         let verify = !self.verified.lock().contains(&space.0);
         let found = self.read(|conn| {
+            if number > 0 && state(conn, space)?.is_none_or(|(at, _)| at < number) {
+                return Ok(None);
+            }
             let mut best = Shortlist::new(size);
             let sql = "SELECT vectors, codes, checksum FROM vector_block WHERE space = ?1 ORDER BY block";
             let mut statement = conn.prepare_cached(sql)?;
@@ -124,9 +122,9 @@ impl SearchIndex {
                 BlockView::new(codes, row.get::<_, u32>(0)? as usize)?
                     .bounds(query, |bound, key| best.push(bound, key))?;
             }
-            Ok(best.into_sorted())
+            Ok(Some(best.into_sorted()))
         })?;
-        if verify {
+        if verify && found.is_some() {
             self.verified.lock().insert(space.0);
         }
         Ok(found)
@@ -184,6 +182,24 @@ fn state(conn: &Connection, space: SpaceId) -> Outcome<Option<(i64, i64)>> {
 fn forget(conn: &Connection, space: SpaceId) -> Outcome<()> {
     conn.prepare_cached("DELETE FROM vector_block WHERE space = ?1")?.execute([space.0])?;
     conn.prepare_cached("DELETE FROM vector_space WHERE space = ?1")?.execute([space.0])?;
+    Ok(())
+}
+
+/// Forgets spaces that nobody searches any more.
+pub(super) fn forget_gone(conn: &Connection, graph: &Connection) -> Outcome<()> {
+    let known: Vec<u32> = conn
+        .prepare_cached("SELECT space FROM vector_space")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for space in known.into_iter().map(SpaceId) {
+        let searched = graph
+            .prepare_cached("SELECT 1 FROM space WHERE id = ?1 AND state = 1")
+            .and_then(|mut find| find.exists([space.0]))
+            .map_err(crate::Error::from)?;
+        if !searched {
+            forget(conn, space)?;
+        }
+    }
     Ok(())
 }
 
