@@ -82,6 +82,12 @@ codes! {
     CannotDelete = "cannot_delete",
     /// The job's state does not allow a retry.
     CannotRetry = "cannot_retry",
+    /// The `Idempotency-Key` was used for another request.
+    IdempotencyKeyReused = "idempotency_key_reused",
+    /// A request with this `Idempotency-Key` has not been answered yet.
+    IdempotencyInFlight = "idempotency_in_flight",
+    /// What a cursor of the event stream follows is gone, or it is of another store.
+    CursorExpired = "cursor_expired",
     /// A later upload, delete, retry or re-ingestion of the document stands in the way.
     Overtaken = "overtaken",
     /// The collection would hold more than its quota allows.

@@ -8,6 +8,7 @@ pub(crate) mod documents;
 pub(crate) mod entities;
 pub(crate) mod graph;
 pub(crate) mod health;
+pub(crate) mod job_types;
 pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod paging;

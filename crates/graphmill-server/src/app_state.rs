@@ -1,9 +1,10 @@
 //! What the handlers work with, made by the binary.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use graphmill_core::{Clock, JobId};
+use graphmill_core::{Clock, JobId, JobType};
 use graphmill_graph::GraphStore;
 use graphmill_jobs::maintenance::Maintenance;
 use graphmill_models::ModelProvider;
@@ -16,8 +17,9 @@ use crate::BackupSource;
 use crate::access::AccessPolicy;
 use crate::api::search::QueryEmbedder;
 use crate::auth::Failures;
+use crate::idempotency::InFlight;
 use crate::key_ring::KeyRing;
-use crate::stream::{StreamConfig, StreamHub};
+use crate::stream::{AllJobs, StreamConfig, StreamHub};
 use crate::{Result, Scope};
 
 /// The parts of the product that requests reach, whatever their backends are.
@@ -56,6 +58,8 @@ pub struct ServerConfig {
     pub stream: StreamConfig,
     /// What `/version` says.
     pub build: BuildInfo,
+    /// Jobs of each type that run at once; a type that is not listed runs none here.
+    pub workers: BTreeMap<JobType, u32>,
     /// How long open requests may take to end when the server stops.
     pub shutdown_grace: Duration,
 }
@@ -67,6 +71,7 @@ impl Default for ServerConfig {
             limits: Limits::default(),
             stream: StreamConfig::default(),
             build: BuildInfo::default(),
+            workers: BTreeMap::new(),
             shutdown_grace: Duration::from_secs(10),
         }
     }
@@ -112,8 +117,12 @@ pub struct Shared {
     pub(crate) config: ServerConfig,
     /// Who follows which job.
     pub(crate) streams: StreamHub,
+    /// For those who follow all jobs.
+    pub(crate) all_jobs: AllJobs,
     /// Cancelled when the server stops: streams say goodbye.
     pub(crate) stopping: CancellationToken,
+    /// Keys of requests that have not been answered.
+    pub(crate) in_flight: InFlight,
     /// Wrong tokens, by address.
     pub(crate) failures: Failures,
     /// Open WebSockets; a stopping server waits for them.
@@ -125,11 +134,15 @@ impl AppState {
     pub fn new(services: Services, config: ServerConfig) -> Self {
         let stopping = CancellationToken::new();
         let streams = StreamHub::start(services.jobs.clone(), services.clock.clone(), stopping.clone());
+        let pause = config.stream.pause;
+        let all_jobs = AllJobs::start(services.jobs.clone(), services.clock.clone(), stopping.clone(), pause);
         Self(Arc::new(Shared {
             services,
             config,
             streams,
+            all_jobs,
             stopping,
+            in_flight: InFlight::default(),
             failures: Failures::default(),
             sockets: TaskTracker::new(),
         }))

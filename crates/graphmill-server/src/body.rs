@@ -127,6 +127,11 @@ impl Fields {
         Self(map)
     }
 
+    /// The object as it stands, without fields that are null.
+    pub(crate) fn value(&self) -> Value {
+        Value::Object(self.0.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect())
+    }
+
     fn take(&mut self, name: &str) -> Option<Value> {
         self.0.remove(name).filter(|v| !v.is_null())
     }

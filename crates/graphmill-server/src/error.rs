@@ -80,7 +80,7 @@ impl Error {
     }
 
     /// What to do about it, if that is known.
-    fn hint_text(&self) -> Option<String> {
+    pub(crate) fn hint_text(&self) -> Option<String> {
         match self {
             Self::Refused { hint, .. } => hint.clone(),
             Self::Jobs(graphmill_store::Error::NotFound(_)) => Some("GET /api/jobs lists the jobs".to_owned()),
@@ -160,7 +160,10 @@ pub fn status_of(code: ErrorCode) -> StatusCode {
         C::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
         C::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         C::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+        C::CursorExpired => StatusCode::GONE,
         C::Overtaken
+        | C::IdempotencyKeyReused
+        | C::IdempotencyInFlight
         | C::KeyExists
         | C::QuotaExceeded
         | C::CollectionDeleting
@@ -201,8 +204,13 @@ impl IntoResponse for Error {
         }
         let body = Body { error: self.to_string(), code, hint: self.hint_text() };
         let mut response = (status, axum::Json(body)).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(HeaderName::from_static("retry-after"), HeaderValue::from_static("5"));
+        let retry_after = match (status, code) {
+            (StatusCode::SERVICE_UNAVAILABLE, _) => Some("5"),
+            (_, ErrorCode::IdempotencyInFlight) => Some("1"),
+            _ => None,
+        };
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(HeaderName::from_static("retry-after"), HeaderValue::from_static(seconds));
         }
         response
     }

@@ -8,6 +8,7 @@ mod backup_source;
 mod body;
 mod caller;
 mod error;
+mod idempotency;
 mod key_ring;
 mod multipart;
 mod params;

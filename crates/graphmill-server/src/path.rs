@@ -2,10 +2,10 @@
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use graphmill_core::{CollectionId, CommunityId, DocumentId, EntityId, JobId};
+use graphmill_core::{CollectionId, CommunityId, DocumentId, EntityId, JobId, JobType};
 
 use crate::Error;
-use crate::error::{no_such_community, no_such_document, no_such_entity, no_such_job};
+use crate::error::{no_such_community, no_such_document, no_such_entity, no_such_job, shortened};
 use crate::scope::no_such_collection;
 
 /// The `{job_id}` of a path.
@@ -16,6 +16,21 @@ pub(crate) struct CollectionPath(pub(crate) CollectionId);
 
 /// The `{document_id}` of a path.
 pub(crate) struct DocumentPath(pub(crate) DocumentId);
+
+/// The `{job_type}` of a path.
+pub(crate) struct JobTypePath(pub(crate) JobType);
+
+impl<S: Send + Sync> FromRequestParts<S> for JobTypePath {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let text = only_value(parts, state).await;
+        text.parse().map(Self).map_err(|_| {
+            Error::not_found(format!("there is no job type {}", shortened(&text)))
+                .hint("GET /api/job-types lists the types")
+        })
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for JobPath {
     type Rejection = Error;

@@ -12,7 +12,9 @@ use axum::routing::{delete, get, post};
 use graphmill_core::ErrorCode;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::api::{backup, collections, communities, documents, entities, graph, health, jobs, keys, search, upload};
+use crate::api::{
+    backup, collections, communities, documents, entities, graph, health, job_types, jobs, keys, search, upload,
+};
 use crate::error::shortened;
 use crate::{AppState, Error, access, auth};
 
@@ -21,11 +23,19 @@ pub fn router(state: AppState) -> Router {
     Router::new()
         .route("/api/jobs", get(jobs::list::handle).post(jobs::submit::handle))
         .route("/api/jobs/cleanup", post(jobs::cleanup::handle))
+        .route("/api/jobs/cancel", post(jobs::bulk_cancel::handle))
+        .route("/api/jobs/retry", post(jobs::bulk_retry::handle))
+        .route("/api/jobs/delete", post(jobs::bulk_delete::handle))
+        .route("/api/jobs/events", get(jobs::all_events::handle))
         .route("/api/jobs/{job_id}", get(jobs::show::handle).delete(jobs::delete::handle))
         .route("/api/jobs/{job_id}/cancel", post(jobs::cancel::handle))
         .route("/api/jobs/{job_id}/retry", post(jobs::retry::handle))
         .route("/api/jobs/{job_id}/logs", get(jobs::logs::handle))
         .route("/api/jobs/{job_id}/stream", get(jobs::stream::handle))
+        .route("/api/jobs/{job_id}/events", get(jobs::events::handle))
+        .route("/api/job-types", get(job_types::list::handle))
+        .route("/api/job-types/{job_type}/pause", post(job_types::pause::pause))
+        .route("/api/job-types/{job_type}/resume", post(job_types::pause::resume))
         .route("/api/upload", post(upload::handle))
         .route("/api/documents", get(documents::list::handle))
         .route("/api/documents/{document_id}", get(documents::show::handle).delete(documents::delete::handle))

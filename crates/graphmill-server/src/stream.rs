@@ -1,6 +1,9 @@
 //! Following a job. One feed task per followed job reads the store when the job has changed and keeps what was said as ready-made messages; every
 //! reader is a position in it. No reader has a queue: a slow one finds the newest progress when it comes back, and all the rest, in order.
 
+mod all_jobs;
+mod all_reader;
+mod cursor;
 mod feed;
 mod hub;
 mod log_lines;
@@ -8,11 +11,15 @@ mod message;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::time::Duration;
 
+pub(crate) use all_jobs::AllJobs;
+pub(crate) use all_reader::AllStream;
+pub(crate) use cursor::Cursor;
 pub(crate) use hub::StreamHub;
-pub(crate) use reader::{Start, run};
+pub(crate) use reader::{Start, respond, run};
 
 /// Settings of job streams.
 #[derive(Debug, Clone)]

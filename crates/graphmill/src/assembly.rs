@@ -216,6 +216,11 @@ fn server_config(config: &Config, address: SocketAddr) -> ServerConfig {
                 ("graph".to_owned(), EmbeddedGraph::SCHEMA_VERSION.unsigned_abs()),
             ],
         },
+        workers: BTreeMap::from([
+            (JobType::Ingestion, config.workers),
+            (JobType::Reindex, 1),
+            (JobType::Clustering, 1),
+        ]),
         ..ServerConfig::default()
     }
 }

@@ -3,7 +3,8 @@
 //! Fields, before or after the files, each for all files of the request: `collection` (the one that the key is bound to, else
 //! `default`), `extract_entities` (true), `chunk_size` (1000),
 //! `chunk_overlap` (200), `priority` (0), `force` (false). `source` says what document a file is (a relative path; default: its file name); given, it
-//! stands once for each file, the first for the first file and so on. All files of a request are accepted or none.
+//! stands once for each file, the first for the first file and so on. All files of a request are accepted or none. Takes an
+//! `Idempotency-Key`.
 //!
 //! 202: one file → `{"job_id","document_id","filename","status","replaces"?}`, many → `{"jobs": […]}`. `replaces`: the document was known. 400: a bad
 //! field, name or body, an empty or blank file. 413: a file over the limit. 415: not multipart, or a file whose content is of no accepted type. 507: no
@@ -16,17 +17,17 @@ mod receive;
 #[cfg(test)]
 mod tests;
 
-use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use graphmill_core::{DocumentId, ErrorCode, JobId, JobStatus};
-use graphmill_store::records::JobRecord;
+use graphmill_store::records::{JobRecord, KeptAnswer};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::body::drain;
 use crate::error::FULL_HINT;
+use crate::idempotency::{Ticket, kept};
 use crate::multipart::Multipart;
 use crate::{AppState, Error, Result, Scope};
 
@@ -51,29 +52,34 @@ impl Accepted {
 }
 
 pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, request: Request) -> Result<Response> {
-    if let Err(refused) = check_room(&state, &request) {
-        drain(request.into_body());
-        return Err(refused);
-    }
+    let ticket = Ticket::take(&state, &scope, request.headers());
+    let ticket = match check_room(&state, &request).and(ticket) {
+        Ok(ticket) => ticket,
+        Err(refused) => {
+            drain(request.into_body());
+            return Err(refused);
+        }
+    };
     let (parts, body) = request.into_parts();
     let mut multipart = Multipart::new(&parts.headers, body)?;
     let received = receive::receive(&state, &scope, &mut multipart).await;
     // What is left of the body is read for a moment: a client that is still sending has to get the answer.
     drain(multipart.into_rest());
     let uploads = received?;
-    let many = uploads.len() > 1;
     // In a task of its own: once all bytes are here, a client that leaves changes nothing any more.
-    let accepted = tokio::spawn(accept::accept(state, uploads)).await;
-    let accepted =
-        accepted.map_err(|e| Error::new(ErrorCode::Internal, format!("the upload was not accepted: {e}")))??;
-    let mut accepted = accepted.into_iter();
-    Ok(match accepted.next() {
-        Some(one) if !many => (StatusCode::ACCEPTED, Json(one)).into_response(),
-        first => {
-            let jobs: Vec<Accepted> = first.into_iter().chain(accepted).collect();
-            (StatusCode::ACCEPTED, Json(json!({ "jobs": jobs }))).into_response()
+    let accepted = tokio::spawn(accept::accept(state, uploads, ticket)).await;
+    accepted.map_err(|e| Error::new(ErrorCode::Internal, format!("the upload was not accepted: {e}")))?
+}
+
+/// The body of the answer: the one file, or the list.
+fn answer(mut accepted: Vec<Accepted>) -> KeptAnswer {
+    match accepted.pop() {
+        Some(one) if accepted.is_empty() => kept(StatusCode::ACCEPTED, None, &one),
+        last => {
+            accepted.extend(last);
+            kept(StatusCode::ACCEPTED, None, &json!({ "jobs": accepted }))
         }
-    })
+    }
 }
 
 /// Uploads stop first when the disk fills up.

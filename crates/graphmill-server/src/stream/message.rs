@@ -1,7 +1,7 @@
 //! Messages as they go over the wire, in the contract's order of keys.
 
 use axum::extract::ws::Utf8Bytes;
-use graphmill_core::{EventKind, JobEvent, JobId};
+use graphmill_core::{CollectionId, EventKind, JobEvent, JobId, JobType};
 use graphmill_store::records::LogRecord;
 use serde_json::{Map, Value, json};
 
@@ -43,7 +43,22 @@ impl Message {
 
 /// `type`, `job_id`, what the type has, `timestamp`, `seq`.
 fn wire(event: &JobEvent) -> Utf8Bytes {
-    let (name, payload) = match &event.kind {
+    let (name, payload) = name_and_payload(&event.kind);
+    assemble(name, event.job_id, payload, json!(event.timestamp), event.seq)
+}
+
+/// The same for those who follow all jobs: `collection` and `job_type` come after `job_id`.
+pub(super) fn of_any_job(event: &JobEvent, collection: &CollectionId, job_type: JobType) -> Utf8Bytes {
+    let (name, payload) = name_and_payload(&event.kind);
+    let mut whole = json!({"collection": collection, "job_type": job_type});
+    if let (Value::Object(whole), Value::Object(payload)) = (&mut whole, payload) {
+        whole.extend(payload);
+    }
+    assemble(name, event.job_id, whole, json!(event.timestamp), event.seq)
+}
+
+fn name_and_payload(kind: &EventKind) -> (&'static str, Value) {
+    match kind {
         EventKind::Progress { progress, message, status } => (
             "progress",
             json!({"progress": crate::api::shape::fraction(*progress), "message": message, "status": status}),
@@ -58,8 +73,7 @@ fn wire(event: &JobEvent) -> Utf8Bytes {
         }
         EventKind::Cancelled { message } => ("cancelled", json!({"message": message})),
         EventKind::Deleted {} => ("deleted", json!({})),
-    };
-    assemble(name, event.job_id, payload, json!(event.timestamp), event.seq)
+    }
 }
 
 /// A log line as a message; it carries the `seq` that the stream has reached.

@@ -1,26 +1,23 @@
-//! One WebSocket that follows a job.
+//! One client that follows a job.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message as Frame, Utf8Bytes, WebSocket, close_code};
-use bytes::Bytes;
+use axum::extract::ws::{CloseFrame, Utf8Bytes, WebSocket, close_code};
+use axum::response::Response;
 use graphmill_core::Timestamp;
 use graphmill_store::JobStore;
-use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::StreamConfig;
 use super::feed::{Next, Subscription};
 use super::log_lines::{LOG_EVERY, LogPosition};
 use super::message::{Message, Role, log_line};
+use super::wire::{EventsWire, Gone, SocketWire, Wire};
 use crate::caller::Caller;
 
 /// Messages taken from the feed at once.
 const BATCH: usize = 100;
-
-/// How long a client may take to answer our close.
-const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 /// Where a stream begins.
 #[derive(Debug, Clone, Copy)]
@@ -30,9 +27,6 @@ pub(crate) struct Start {
     /// Send log lines too.
     pub(crate) logs: bool,
 }
-
-/// The stream is over: the client is gone, silent or does not read.
-struct Gone;
 
 /// Serves a stream until the job's last message, the client's end or the server's.
 pub(crate) async fn run(
@@ -45,7 +39,8 @@ pub(crate) async fn run(
     caller: Caller,
 ) {
     let logs = if start.logs { Some(first_log_line(&*store, &subscription, start.since).await) } else { None };
-    let mut reader = Reader { socket, subscription, store, position: 0, logs, heard: Instant::now(), config };
+    let wire = SocketWire::new(socket, config.ping_every * 5 / 2);
+    let mut reader = Reader { wire, subscription, store, position: 0, logs, config };
     let stopped = stopping.clone();
     let frame = tokio::select! {
         biased;
@@ -60,7 +55,30 @@ pub(crate) async fn run(
             CloseFrame { code: close_code::POLICY, reason: Utf8Bytes::from_static(caller.end_reason()) }
         }
     };
-    reader.close(frame).await;
+    reader.wire.close(frame).await;
+}
+
+/// The same stream as Server-Sent Events; the id of a message is its `seq`. `open`: counted among the open streams.
+pub(crate) fn respond(
+    subscription: Subscription,
+    store: Arc<dyn JobStore>,
+    start: Start,
+    config: StreamConfig,
+    stopping: CancellationToken,
+    open: TaskTrackerToken,
+) -> Response {
+    let (wire, response) = EventsWire::open(config.ping_every * 5 / 2);
+    tokio::spawn(async move {
+        let _open = open;
+        let logs = if start.logs { Some(first_log_line(&*store, &subscription, start.since).await) } else { None };
+        let mut reader = Reader { wire, subscription, store, position: 0, logs, config };
+        tokio::select! {
+            biased;
+            _ = reader.follow(start.since) => {}
+            () = stopping.cancelled() => {}
+        }
+    });
+    response
 }
 
 /// With `since`, the log goes on at the newest event that was seen: some lines may come again, none is left out.
@@ -78,19 +96,17 @@ async fn first_log_line(store: &dyn JobStore, subscription: &Subscription, since
     LogPosition::starting_at(at)
 }
 
-struct Reader {
-    socket: WebSocket,
+struct Reader<W> {
+    wire: W,
     subscription: Subscription,
     store: Arc<dyn JobStore>,
     /// Everything up to this seq was sent.
     position: u64,
     logs: Option<LogPosition>,
-    /// When the client last said anything.
-    heard: Instant,
     config: StreamConfig,
 }
 
-impl Reader {
+impl<W: Wire> Reader<W> {
     /// Sends everything, in order, up to the last message.
     async fn follow(&mut self, since: Option<u64>) -> Result<(), Gone> {
         let mut ping = tokio::time::interval(self.config.ping_every);
@@ -133,7 +149,7 @@ impl Reader {
             if last {
                 self.send_logs().await?;
             }
-            self.send(Frame::Text(message.text)).await?;
+            self.wire.message(Some(&message.seq.to_string()), message.text).await?;
             self.position = self.position.max(message.seq);
             if last {
                 return Ok(true);
@@ -147,7 +163,7 @@ impl Reader {
         let rows = self.store.events(self.subscription.feed.job, self.position, 200).await.map_err(|_| Gone)?;
         for event in rows.iter().filter(|e| e.seq <= floor) {
             if !event.kind.is_last() {
-                self.send(Frame::Text(Message::of(event).text)).await?;
+                self.wire.message(Some(&event.seq.to_string()), Message::of(event).text).await?;
             }
             self.position = event.seq;
         }
@@ -167,23 +183,11 @@ impl Reader {
                 break;
             }
             for line in &lines {
-                self.send(Frame::Text(log_line(job, line, self.position))).await?;
+                self.wire.message(None, log_line(job, line, self.position)).await?;
             }
         }
         self.logs = Some(position);
         Ok(())
-    }
-
-    /// A client that takes nothing for as long as one may be silent is gone.
-    async fn send(&mut self, frame: Frame) -> Result<(), Gone> {
-        match timeout(self.silence(), self.socket.send(frame)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Gone),
-        }
-    }
-
-    fn silence(&self) -> Duration {
-        self.config.ping_every * 5 / 2
     }
 
     /// Waits until the feed was read again (or it is time for log lines), answering and sending pings meanwhile.
@@ -194,32 +198,9 @@ impl Reader {
             tokio::select! {
                 changed = self.subscription.reads.changed() => return changed.map_err(|_| Gone),
                 () = &mut log_time, if self.logs.is_some() => return Ok(()),
-                _ = ping.tick() => {
-                    if self.heard.elapsed() > self.silence() {
-                        return Err(Gone);
-                    }
-                    self.send(Frame::Ping(Bytes::new())).await?;
-                }
-                received = self.socket.recv() => match received {
-                    Some(Ok(Frame::Close(_))) => {
-                        // Our answer to it is written by the next read.
-                        let _ = timeout(CLOSE_WAIT, self.socket.recv()).await;
-                        return Err(Gone);
-                    }
-                    Some(Ok(_)) => self.heard = Instant::now(),
-                    Some(Err(_)) | None => return Err(Gone),
-                },
+                _ = ping.tick() => self.wire.heartbeat(None).await?,
+                heard = self.wire.listen() => heard?,
             }
         }
-    }
-
-    /// Says goodbye and waits a moment for the client's, so that nothing that was sent is lost with the connection.
-    async fn close(&mut self, frame: CloseFrame) {
-        let goodbye = async {
-            if self.socket.send(Frame::Close(Some(frame))).await.is_ok() {
-                while let Some(Ok(_)) = self.socket.recv().await {}
-            }
-        };
-        let _ = timeout(CLOSE_WAIT, goodbye).await;
     }
 }

@@ -16,6 +16,9 @@ use crate::{AppState, Error, Result, Scope};
 /// How long the end of a job that is being published is waited for.
 const PUBLISHING_WAIT: Duration = Duration::from_secs(1);
 
+/// What the job says then.
+pub(super) const MESSAGE: &str = "Cancelled by request";
+
 #[derive(Serialize)]
 pub(crate) struct Answer {
     job_id: JobId,
@@ -29,7 +32,7 @@ pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, JobPath(
     let mut changes = state.jobs().changes();
     let until = Instant::now() + PUBLISHING_WAIT;
     loop {
-        match state.jobs().cancel(job, "Cancelled by request").await? {
+        match state.jobs().cancel(job, MESSAGE).await? {
             CancelOutcome::Cancelled(record) => {
                 return Ok(Json(Answer { job_id: job, status: record.status, message: "Job cancelled successfully" }));
             }
@@ -45,16 +48,20 @@ pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, JobPath(
             }
         };
         if timeout_at(until, told).await.is_err() {
-            return Err(Error::new(
-                ErrorCode::CannotCancel,
-                "Cannot cancel running job: it is being published and can no longer be cancelled",
-            )
-            .hint("it ends in a moment; to take the document out again, DELETE /api/documents/{document_id}"));
+            return Err(publishing());
         }
     }
 }
 
-fn ended(status: JobStatus) -> Error {
+pub(super) fn publishing() -> Error {
+    Error::new(
+        ErrorCode::CannotCancel,
+        "Cannot cancel running job: it is being published and can no longer be cancelled",
+    )
+    .hint("it ends in a moment; to take the document out again, DELETE /api/documents/{document_id}")
+}
+
+pub(super) fn ended(status: JobStatus) -> Error {
     Error::new(ErrorCode::CannotCancel, format!("Cannot cancel {status} job"))
 }
 

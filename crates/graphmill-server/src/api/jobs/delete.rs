@@ -3,7 +3,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use graphmill_core::{ErrorCode, JobId};
+use graphmill_core::{ErrorCode, JobId, JobStatus};
 use graphmill_store::records::DeleteOutcome;
 use serde::Serialize;
 
@@ -23,10 +23,12 @@ pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, JobPath(
             state.services.maintenance.delete_blobs(deleted.unnamed_blobs).await;
             Ok(Json(Answer { message: "Job deleted", job_id: job }))
         }
-        DeleteOutcome::StillActive(status) => {
-            Err(Error::new(ErrorCode::CannotDelete, format!("Cannot delete {status} job. Cancel it first.")))
-        }
+        DeleteOutcome::StillActive(status) => Err(still_active(status)),
     }
+}
+
+pub(super) fn still_active(status: JobStatus) -> Error {
+    Error::new(ErrorCode::CannotDelete, format!("Cannot delete {status} job. Cancel it first."))
 }
 
 #[cfg(test)]

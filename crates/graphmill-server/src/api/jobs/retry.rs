@@ -1,15 +1,19 @@
 //! `POST /api/jobs/{job_id}/retry`: a failed or cancelled job goes on at the stage where it ended; a job that completed with quarantined chunks becomes
 //! a new job over just these (`retry_of`). 202 with the job that now waits. 400 `cannot_retry`: there is nothing to try again. 409 `overtaken`:
-//! something later of the same document stands in the way; the sentence names it. 404: there is no such job.
+//! something later of the same document stands in the way; the sentence names it. 404: there is no such job. Takes an
+//! `Idempotency-Key`.
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use graphmill_core::{ErrorCode, JobId, JobStatus};
 use graphmill_jobs::ingestion::retry_quarantined;
-use graphmill_store::records::{Enqueued, JobDetail, JobRecord, RetryOutcome};
+use graphmill_store::records::{Acceptance, JobDetail, JobRecord, KeptAnswer, Keyed, RetryOutcome};
+use graphmill_store::requests::RequestKey;
 use serde::Serialize;
+use serde_json::json;
 
+use crate::idempotency::{Ticket, kept, meaning, respond};
 use crate::path::JobPath;
 use crate::{AppState, Error, Result, Scope};
 
@@ -25,41 +29,70 @@ pub(crate) struct Answer {
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,
+    headers: HeaderMap,
     JobPath(job): JobPath,
-) -> Result<(StatusCode, Json<Answer>)> {
+) -> Result<Response> {
+    let ticket = Ticket::take(&state, &scope, &headers)?;
+    let request = meaning("retry", &[json!(job)]);
+    // Before the job is looked for: it may be gone since.
+    if let Some(earlier) = ticket.earlier(&state, &request).await? {
+        return Ok(earlier);
+    }
     let detail = state.visible_job(&scope, job).await?;
+    let retry_of = (detail.job.status == JobStatus::Completed).then_some(job);
+    let key = ticket.key(request, move |accepted| answer(accepted.first().map(|a| &a.detail.job), retry_of));
+    match ticket.outcome(retry(&state, &detail, key).await?)? {
+        Err(earlier) => Ok(earlier),
+        Ok(record) => Ok(respond(answer(Some(&record), retry_of), false)),
+    }
+}
+
+/// Retries a job, or makes one over its quarantined chunks; the job that waits now.
+pub(super) async fn retry(state: &AppState, detail: &JobDetail, key: Option<RequestKey>) -> Result<Keyed<JobRecord>> {
     let published = match detail.job.document {
         Some(document) => state.graph().published_seq(document).await?,
         None => None,
     };
-    let answer = if detail.job.status == JobStatus::Completed {
-        let new = retry_quarantined(&detail, published).ok_or_else(|| nothing_to_retry(&detail))?;
-        match state.jobs().enqueue(new).await? {
-            Enqueued::New { job: record, .. } | Enqueued::Existing(record) => waiting(&record, Some(job)),
-            Enqueued::Overtaken { by } => return Err(overtaken(&by)),
-        }
-    } else {
-        match state.jobs().retry(job, published.map(|p| p.seq)).await? {
-            RetryOutcome::Requeued(record) => waiting(&record, None),
-            RetryOutcome::NotRetryable(JobStatus::Completed) => return Err(nothing_to_retry(&detail)),
-            RetryOutcome::NotRetryable(status) => {
-                return Err(Error::new(ErrorCode::CannotRetry, format!("Cannot retry {status} job"))
-                    .hint("only failed and cancelled jobs are retried; this one has not ended"));
+    if detail.job.status == JobStatus::Completed {
+        let new = retry_quarantined(detail, published).ok_or_else(|| nothing_to_retry(detail.job.id))?;
+        return match state.jobs().enqueue_all(vec![new], key).await? {
+            Keyed::Done(Acceptance::Accepted(accepted)) => {
+                let record = accepted.into_iter().next().map(|accepted| accepted.detail.job);
+                record.map(Keyed::Done).ok_or_else(|| Error::new(ErrorCode::Internal, "no job was made"))
             }
-            RetryOutcome::Overtaken { by } => return Err(overtaken(&by)),
-        }
-    };
-    Ok((StatusCode::ACCEPTED, Json(answer)))
+            Keyed::Done(Acceptance::Overtaken { by, .. }) => Err(overtaken(&by)),
+            Keyed::Replayed(answer) => Ok(Keyed::Replayed(answer)),
+            Keyed::Reused => Ok(Keyed::Reused),
+        };
+    }
+    match state.jobs().retry_keyed(detail.job.id, published.map(|p| p.seq), key).await? {
+        Keyed::Done(RetryOutcome::Requeued(record)) => Ok(Keyed::Done(record)),
+        Keyed::Done(RetryOutcome::NotRetryable(JobStatus::Completed)) => Err(nothing_to_retry(detail.job.id)),
+        Keyed::Done(RetryOutcome::NotRetryable(status)) => Err(not_retryable(status)),
+        Keyed::Done(RetryOutcome::Overtaken { by }) => Err(overtaken(&by)),
+        Keyed::Replayed(answer) => Ok(Keyed::Replayed(answer)),
+        Keyed::Reused => Ok(Keyed::Reused),
+    }
 }
 
-fn waiting(record: &JobRecord, retry_of: Option<JobId>) -> Answer {
-    Answer { job_id: record.id, status: record.status, message: "Job will be retried", retry_of }
+fn answer(record: Option<&JobRecord>, retry_of: Option<JobId>) -> KeptAnswer {
+    let body = record.map(|record| Answer {
+        job_id: record.id,
+        status: record.status,
+        message: "Job will be retried",
+        retry_of,
+    });
+    kept(StatusCode::ACCEPTED, None, &body)
 }
 
-fn nothing_to_retry(detail: &JobDetail) -> Error {
+pub(super) fn not_retryable(status: JobStatus) -> Error {
+    Error::new(ErrorCode::CannotRetry, format!("Cannot retry {status} job"))
+        .hint("only failed and cancelled jobs are retried; this one has not ended")
+}
+
+pub(super) fn nothing_to_retry(job: JobId) -> Error {
     Error::new(ErrorCode::CannotRetry, format!("Cannot retry {} job", JobStatus::Completed)).hint(format!(
-        "all chunks of {} were processed; to ingest the document again, POST /api/jobs with its document_id",
-        detail.job.id
+        "all chunks of {job} were processed; to ingest the document again, POST /api/jobs with its document_id"
     ))
 }
 

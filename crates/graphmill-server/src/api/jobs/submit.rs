@@ -5,26 +5,26 @@
 //!
 //! 202 with the job as `GET /api/jobs/{job_id}` shows it, and its path in `Location`. 200 instead: an identical request (same type, collection, params
 //! and `run_at`) is pending; the answer is its job. 400: a bad or unknown field. 404: no such document or collection. 409 `overtaken`: something
-//! else of the document has not ended.
+//! else of the document has not ended. Takes an `Idempotency-Key`.
 
 mod ingestion;
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use graphmill_core::{CollectionId, JobType, Timestamp};
-use graphmill_store::records::{Enqueued, JobDetail, JobRecord};
+use graphmill_store::records::{Acceptance, AcceptedJob, KeptAnswer};
 use graphmill_store::requests::NewJob;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::retry::overtaken;
 use crate::api::shape::JobDetailShape;
 use crate::api::upload::MOST_PRIORITY;
 use crate::body::Fields;
 use crate::error::shortened;
+use crate::idempotency::{Ticket, kept, meaning, respond};
 use crate::{AppState, Error, Result, Scope};
 
 const FIELDS: &[&str] = &["job_type", "params", "collection", "priority", "run_at", "max_attempts"];
@@ -46,14 +46,86 @@ pub(crate) struct Schedule {
     pub(crate) max_attempts: Option<u32>,
 }
 
-pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, mut fields: Fields) -> Result<Response> {
-    let job_type = job_type(fields.text("job_type")?)?;
-    let params = fields.object("params")?;
-    let collection = collection(fields.text("collection")?)?;
-    let schedule = schedule(&mut fields)?;
+/// A request for a job, decoded.
+#[derive(Debug, Clone)]
+pub(crate) struct Submission {
+    /// The type.
+    pub(crate) job_type: JobType,
+    /// What the type takes.
+    pub(crate) params: Option<Map<String, Value>>,
+    /// As it was asked for.
+    pub(crate) collection: Option<CollectionId>,
+    /// When and how.
+    pub(crate) schedule: Schedule,
+}
+
+pub(crate) async fn handle(
+    State(state): State<AppState>,
+    scope: Scope,
+    headers: HeaderMap,
+    mut fields: Fields,
+) -> Result<Response> {
+    let submission = Submission {
+        job_type: job_type(fields.text("job_type")?)?,
+        params: fields.object("params")?,
+        collection: collection(fields.text("collection")?)?,
+        schedule: schedule(&mut fields)?,
+    };
     fields.finish(FIELDS)?;
-    let job = new_job(&state, &scope, job_type, collection, params).await?;
-    submit(&state, job, schedule).await
+    submit(&state, &scope, &headers, submission).await
+}
+
+/// Carries out a decoded request, once for each `Idempotency-Key`.
+pub(crate) async fn submit(
+    state: &AppState,
+    scope: &Scope,
+    headers: &HeaderMap,
+    submission: Submission,
+) -> Result<Response> {
+    let ticket = Ticket::take(state, scope, headers)?;
+    let request = submission.meaning();
+    if let Some(earlier) = ticket.earlier(state, &request).await? {
+        return Ok(earlier);
+    }
+    let Submission { job_type, params, collection, schedule } = submission;
+    let job = new_job(state, scope, job_type, collection, params).await?;
+    let job = scheduled(job, schedule, state.services.clock.now())?;
+    let key = ticket.key(request, |accepted| accepted.first().map_or_else(nothing, answer));
+    match ticket.outcome(state.jobs().enqueue_all(vec![job], key).await?)? {
+        Err(earlier) => Ok(earlier),
+        Ok(Acceptance::Overtaken { by, .. }) => Err(overtaken(&by)),
+        Ok(Acceptance::Accepted(accepted)) => Ok(respond(accepted.first().map_or_else(nothing, answer), false)),
+    }
+}
+
+/// 202 for a new job, 200 for one that was pending already.
+fn answer(accepted: &AcceptedJob) -> KeptAnswer {
+    let status = if accepted.existing { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let location = format!("/api/jobs/{}", accepted.detail.job.id);
+    kept(status, Some(location), &JobDetailShape::from(accepted.detail.clone()))
+}
+
+/// Of no job; one job in is one job out.
+fn nothing() -> KeptAnswer {
+    kept(StatusCode::OK, None, &Map::new())
+}
+
+impl Submission {
+    /// What a repeated request must agree in.
+    fn meaning(&self) -> [u8; 32] {
+        let Schedule { priority, run_at, max_attempts } = self.schedule;
+        meaning(
+            "submit",
+            &[
+                json!(self.job_type),
+                json!(self.params),
+                json!(self.collection),
+                json!(priority),
+                json!(run_at),
+                json!(max_attempts),
+            ],
+        )
+    }
 }
 
 /// The job of a request, made by its type's own function.
@@ -72,22 +144,6 @@ async fn new_job(
     }
 }
 
-/// Puts a job into the queue and answers the request.
-pub(crate) async fn submit(state: &AppState, job: NewJob, schedule: Schedule) -> Result<Response> {
-    let job = scheduled(job, schedule, state.services.clock.now())?;
-    let (status, record) = match state.jobs().enqueue(job).await? {
-        Enqueued::New { job, .. } => (StatusCode::ACCEPTED, job),
-        Enqueued::Existing(job) => (StatusCode::OK, job),
-        Enqueued::Overtaken { by } => return Err(overtaken(&by)),
-    };
-    let location = HeaderValue::try_from(format!("/api/jobs/{}", record.id));
-    let mut response = (status, Json(JobDetailShape::from(detail(state, record).await?))).into_response();
-    if let Ok(location) = location {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
-}
-
 fn scheduled(mut job: NewJob, schedule: Schedule, now: Timestamp) -> Result<NewJob> {
     job.priority = schedule.priority;
     if let Some(max_attempts) = schedule.max_attempts {
@@ -102,17 +158,6 @@ fn scheduled(mut job: NewJob, schedule: Schedule, now: Timestamp) -> Result<NewJ
         job.dedupe_key = job.dedupe_key.map(|key| format!("{key}@{}", run_at.as_millis()));
     }
     Ok(job)
-}
-
-/// The job's page. One that was cancelled and deleted in this moment is shown as it was accepted.
-async fn detail(state: &AppState, job: JobRecord) -> Result<JobDetail> {
-    match state.jobs().job(job.id).await {
-        Err(graphmill_store::Error::NotFound(_)) => {
-            let (params, stages, errors, attempts) = Default::default();
-            Ok(JobDetail { job, params, stages, errors, attempts })
-        }
-        found => Ok(found?),
-    }
 }
 
 fn job_type(word: Option<String>) -> Result<JobType> {

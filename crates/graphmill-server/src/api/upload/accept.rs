@@ -1,44 +1,78 @@
-//! From received files to jobs: all of them or none.
+//! From received files to jobs: all of them or none, in one transaction.
 
-use graphmill_core::{DocumentId, ErrorCode};
+use axum::response::Response;
+use graphmill_core::DocumentId;
 use graphmill_jobs::ingestion::Upload;
-use graphmill_store::records::Enqueued;
+use graphmill_store::records::{Acceptance, AcceptedJob};
+use serde_json::{Value, json};
 
-use super::Accepted;
 use super::receive::Uploads;
+use super::{Accepted, answer};
 use crate::api::jobs::retry::overtaken;
+use crate::idempotency::{Ticket, meaning, respond};
 use crate::{AppState, Error, Result};
 
-/// Puts the jobs into the queue. When one of them cannot be accepted, those before it are taken back.
-pub(super) async fn accept(state: AppState, mut uploads: Uploads) -> Result<Vec<Accepted>> {
-    let mut accepted = Vec::with_capacity(uploads.len());
-    for upload in uploads.list.clone() {
-        let shown = upload.filename.clone();
-        match accept_one(&state, upload).await {
-            Ok(one) => accepted.push(one),
-            Err(error) if uploads.len() == 1 => return Err(error),
-            Err(error) => {
-                take_back(&state, &accepted).await;
-                let message = format!("{shown}: {error}; no file of this request was accepted");
-                return Err(Error::new(error.code(), message));
-            }
-        }
-    }
-    uploads.all_named();
-    Ok(accepted)
+/// What the answer says of a file besides its job.
+struct Named {
+    document: DocumentId,
+    filename: String,
+    /// Whether there is such a document already; `None`: its jobs can tell.
+    known: Option<bool>,
 }
 
-async fn accept_one(state: &AppState, upload: Upload) -> Result<Accepted> {
-    let (document, filename) = (upload.document(), upload.filename.clone());
-    // Asked before the job stands: it may be published faster than we could ask after it.
-    let known = known(state, document).await;
-    match state.jobs().enqueue(upload.into_job()).await? {
-        Enqueued::New { job, known_source } => {
-            let replaces = known.unwrap_or(known_source).then_some(document);
-            Ok(Accepted::new(&job, document, filename, replaces))
+/// Puts the jobs into the queue.
+pub(super) async fn accept(state: AppState, mut uploads: Uploads, ticket: Ticket) -> Result<Response> {
+    let request = meaning("upload", &uploads.list.iter().map(fields).collect::<Vec<_>>());
+    if let Some(earlier) = ticket.earlier(&state, &request).await? {
+        return Ok(earlier);
+    }
+    let mut names = Vec::with_capacity(uploads.len());
+    for upload in &uploads.list {
+        let document = upload.document();
+        // Asked before the job stands: it may be published faster than we could ask after it.
+        let known = known(&state, document).await;
+        names.push(Named { document, filename: upload.filename.clone(), known });
+    }
+    let shown: Vec<String> = names.iter().map(|n| n.filename.clone()).collect();
+    let say = move |accepted: &[AcceptedJob]| answer(names.iter().zip(accepted).map(of_file).collect());
+    let say = std::sync::Arc::new(say);
+    let key = ticket.key(request, {
+        let say = say.clone();
+        move |accepted| say(accepted)
+    });
+    let jobs = uploads.list.iter().cloned().map(Upload::into_job).collect();
+    match ticket.outcome(state.jobs().enqueue_all(jobs, key).await.map_err(|e| none(e.into(), &shown, None))?)? {
+        Err(earlier) => Ok(earlier),
+        Ok(Acceptance::Overtaken { index, by }) => Err(none(overtaken(&by), &shown, Some(index))),
+        Ok(Acceptance::Accepted(accepted)) => {
+            uploads.all_named();
+            Ok(respond(say(&accepted), false))
         }
-        Enqueued::Existing(job) => Ok(Accepted::new(&job, document, filename, Some(document))),
-        Enqueued::Overtaken { by } => Err(overtaken(&by)),
+    }
+}
+
+/// What a repeated upload must agree in: all that was chosen, and each file by its hash. Where its bytes lie is not part of it.
+fn fields(upload: &Upload) -> Value {
+    let Upload { collection, source, filename, mime_type, original: _, content_hash, file_size, options, priority } =
+        upload;
+    json!([collection, source, filename, mime_type, content_hash, file_size, options, priority])
+}
+
+fn of_file((named, accepted): (&Named, &AcceptedJob)) -> Accepted {
+    let known = accepted.existing || named.known.unwrap_or(accepted.known_source);
+    Accepted::new(&accepted.detail.job, named.document, named.filename.clone(), known.then_some(named.document))
+}
+
+/// One file of many is refused: none was accepted.
+fn none(error: Error, files: &[String], index: Option<usize>) -> Error {
+    if files.len() == 1 {
+        return error;
+    }
+    let file = index.and_then(|i| files.get(i)).map(|file| format!("{file}: ")).unwrap_or_default();
+    let refused = Error::new(error.code(), format!("{file}{error}; no file of this request was accepted"));
+    match error.hint_text() {
+        Some(hint) => refused.hint(hint),
+        None => refused,
     }
 }
 
@@ -51,18 +85,4 @@ async fn known(state: &AppState, document: DocumentId) -> Option<bool> {
     }
     // Deleted; but a later job of it may be under way.
     Some(!state.jobs().unended_among(&[document]).await.ok()?.is_empty())
-}
-
-/// Uploads are refused by a failing store alone, so this may fail too; a job that cannot be taken back runs.
-async fn take_back(state: &AppState, accepted: &[Accepted]) {
-    for job in accepted.iter().map(|a| a.job_id) {
-        let cancelled = state.jobs().cancel(job, "Another file of the same upload could not be accepted").await;
-        let deleted = match cancelled {
-            Ok(_) => state.jobs().delete_job(job).await,
-            Err(e) => Err(e),
-        };
-        if let Err(error) = deleted {
-            tracing::warn!(job.id = %job, %error, error.code = ErrorCode::StorageFailed.as_str(), "a job of a refused upload could not be taken back");
-        }
-    }
 }

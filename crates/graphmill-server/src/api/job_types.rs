@@ -1,0 +1,4 @@
+//! `/api/job-types`.
+
+pub(crate) mod list;
+pub(crate) mod pause;
