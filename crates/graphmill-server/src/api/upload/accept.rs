@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use graphmill_core::DocumentId;
-use graphmill_jobs::ingestion::Upload;
+use graphmill_jobs::ingestion::{ChosenOptions, Upload};
 use graphmill_store::records::{Acceptance, AcceptedJob};
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ struct Named {
 
 /// Puts the jobs into the queue.
 pub(super) async fn accept(state: AppState, mut uploads: Uploads, ticket: Ticket) -> Result<Response> {
-    let request = meaning("upload", &uploads.list.iter().map(fields).collect::<Vec<_>>());
+    let request = meaning("upload", &fields(&uploads));
     if let Some(earlier) = ticket.earlier(&state, &request).await? {
         return Ok(earlier);
     }
@@ -51,11 +51,16 @@ pub(super) async fn accept(state: AppState, mut uploads: Uploads, ticket: Ticket
     }
 }
 
-/// What a repeated upload must agree in: all that was chosen, and each file by its hash. Where its bytes lie is not part of it.
-fn fields(upload: &Upload) -> Value {
-    let Upload { collection, source, filename, mime_type, original: _, content_hash, file_size, options, priority } =
-        upload;
-    json!([collection, source, filename, mime_type, content_hash, file_size, options, priority])
+/// What a repeated upload must agree in: all that was chosen, and each file by its hash. Where its bytes lie is not part of it, nor what the
+/// collection's settings add, which may change meanwhile.
+fn fields(uploads: &Uploads) -> Vec<Value> {
+    let ChosenOptions { extract_entities, chunk_size, chunk_overlap, force } = uploads.chosen;
+    let file = |upload: &Upload| {
+        let Upload { collection, source, filename, mime_type, content_hash, file_size, priority, .. } = upload;
+        json!([collection, source, filename, mime_type, content_hash, file_size, priority])
+    };
+    let chosen = json!([extract_entities, chunk_size, chunk_overlap, force]);
+    std::iter::once(chosen).chain(uploads.list.iter().map(file)).collect()
 }
 
 fn of_file((named, accepted): (&Named, &AcceptedJob)) -> Accepted {

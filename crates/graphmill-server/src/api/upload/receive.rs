@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use graphmill_core::{CollectionId, CollectionSettings, DocumentId, ErrorCode};
 use graphmill_documents::{Error as DocumentError, Format, HEAD_BYTES, detect, is_blank};
-use graphmill_jobs::ingestion::Upload;
+use graphmill_jobs::ingestion::{ChosenOptions, Upload};
 use graphmill_jobs::maintenance::Maintenance;
 use graphmill_models::ModelChoice;
 use graphmill_store::WrittenBlob;
@@ -17,6 +17,8 @@ use crate::{AppState, Error, Result, Scope};
 /// Files that are whole and safe on disk, and not yet named by a job. Dropped before that, their blobs go.
 pub(super) struct Uploads {
     pub(super) list: Vec<Upload>,
+    /// As the request chose, before the collection's settings filled in the rest.
+    pub(super) chosen: ChosenOptions,
     blobs: UnnamedBlobs,
 }
 
@@ -85,7 +87,8 @@ pub(super) async fn receive(state: &AppState, scope: &Scope, multipart: &mut Mul
     let known = state.jobs().collection(&collection).await?;
     let settings = known.map(|known| known.settings).unwrap_or_default();
     form.check(files.len(), &settings)?;
-    Ok(Uploads { list: uploads(form, &collection, &settings, files)?, blobs })
+    let chosen = form.options;
+    Ok(Uploads { chosen, list: uploads(form, &collection, &settings, files)?, blobs })
 }
 
 async fn receive_field(multipart: &mut Multipart, field: &str) -> Result<String> {
