@@ -83,7 +83,7 @@ macro_rules! graph_conformance {
             },
             searching::{
                 words_are_found_in_live_chunks_alone, scripts_without_spaces_are_found, nearest_is_exact,
-                filters_hold_within_the_search, found_chunks_are_shown_with_their_place,
+                nearest_follows_vectors_that_are_made_anew, filters_hold_within_the_search, found_chunks_are_shown_with_their_place,
                 neighbourhoods_grow_by_hops, the_projection_has_everything_once
             }
         );

@@ -8,7 +8,7 @@ use graphmill_core::{Clock, CollectionId, EntityId, Seq, Timestamp};
 
 use super::Backend;
 use super::fixtures::{DIMENSION, Draft, Numbers, entity, random_draft, sweep_all, vector_of};
-use crate::records::{ProjectionRow, SearchFilter, SearchHit};
+use crate::records::{Layer, ProjectionRow, SearchFilter, SearchHit};
 use crate::{Error, GraphStore};
 
 fn only(documents: &[&Draft]) -> SearchFilter {
@@ -118,6 +118,43 @@ pub async fn nearest_is_exact(backend: &dyn Backend) {
         matches!(store.stage(&collection, drafts[0].id(), bad).await, Err(Error::Invalid(_))),
         "NaN has no direction"
     );
+}
+
+/// A vector that is replaced counts from then on; another space has vectors of its own, searched before and after it becomes the active one.
+pub async fn nearest_follows_vectors_that_are_made_anew(backend: &dyn Backend) {
+    let graph = backend.empty().await;
+    let store = graph.store.as_ref();
+    let collection = CollectionId::default();
+    let one = store.ensure_space(&collection, "model", DIMENSION).await.expect("a space is made");
+    let mut draft = Draft::new("a.md", &["first", "second", "third"]);
+    draft.spaces = vec![one.id];
+    draft.put(store, 1).await;
+    let ids: Vec<_> = draft.staged().into_iter().map(|chunk| chunk.id).collect();
+    let nearest = async |space, query: &[f32]| {
+        let hits = store.nearest(&collection, space, query, 9, &SearchFilter::default()).await.expect("it is searched");
+        hits.into_iter().map(|hit| hit.chunk).collect::<Vec<_>>()
+    };
+    let axis = |n: usize| (0..DIMENSION as usize).map(|i| f32::from(u8::from(i == n))).collect::<Vec<f32>>();
+    assert_eq!(nearest(one.id, &axis(0)).await.len(), 3);
+    let run = store.begin_run(&collection, Layer::Embeddings, false).await.expect("a run begins");
+    // Twice: what was replaced before must not come back.
+    for turn in 0..2 {
+        let rows = (0..3).map(|n| (ids[n], axis((n + turn) % 3))).collect();
+        store.put_vectors(&run, one.id, rows).await.expect("vectors are written");
+        for (n, id) in ids.iter().enumerate() {
+            let found = nearest(one.id, &axis((n + turn) % 3)).await;
+            assert_eq!((found.len(), found[0]), (3, *id), "turn {turn}");
+        }
+    }
+    let two = store.ensure_space(&collection, "other", DIMENSION).await.expect("a space is made");
+    assert!(nearest(two.id, &axis(0)).await.is_empty());
+    store.put_vectors(&run, two.id, vec![(ids[2], axis(0))]).await.expect("vectors are written");
+    assert_eq!(nearest(two.id, &axis(0)).await, [ids[2]], "a space that is being built");
+    store.put_vectors(&run, two.id, vec![(ids[0], axis(1)), (ids[1], axis(2))]).await.expect("vectors are written");
+    assert!(store.activate_space(&run, two.id).await.expect("it is asked"));
+    for (n, id) in [(0, ids[2]), (1, ids[0]), (2, ids[1])] {
+        assert_eq!(nearest(two.id, &axis(n)).await[0], id);
+    }
 }
 
 fn exact(draft: &Draft, query: &[f32]) -> Vec<SearchHit> {

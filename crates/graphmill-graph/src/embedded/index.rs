@@ -198,9 +198,15 @@ impl SearchIndex {
         let conn = writer.as_ref().ok_or(Fault::Damaged)?;
         conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let written = write(conn);
+        if written.is_ok() {
+            graphmill_core::fault_point!("index.before_commit");
+        }
         let ended = if written.is_ok() { "COMMIT" } else { "ROLLBACK" };
         match (written, conn.prepare_cached(ended).and_then(|mut end| end.execute([]))) {
-            (Ok(done), Ok(_)) => Ok(done),
+            (Ok(done), Ok(_)) => {
+                graphmill_core::fault_point!("index.after_commit");
+                Ok(done)
+            }
             (Ok(_), Err(error)) => {
                 if !conn.is_autocommit() {
                     let _ = conn.execute_batch("ROLLBACK");

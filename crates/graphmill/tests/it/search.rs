@@ -169,6 +169,33 @@ async fn filters_collections_and_what_is_refused() {
     assert_eq!(keys(&answer), ["query", "mode", "collection", "hits", "took_ms"]);
 }
 
+/// A key that is bound to a collection searches that one and sees no other, whatever it asks for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bound_key_searches_its_own_collection() {
+    let app = start().await;
+    let default = ingest(&app, "one.md", markdown(1, 3), &[]).await;
+    let plant = ingest(&app, "one.md", markdown(2, 3), &[("collection", "plant")]).await;
+    let key = json!({"name": "plant", "collection": "plant"});
+    let (status, made) = app.post_json("/api/keys", &key).await.unwrap();
+    assert_eq!(status, 201, "{made}");
+    let token = made["token"].as_str().unwrap();
+    let get = async |query: &str| {
+        let request = app.http().get(format!("{}/api/search?{query}", app.url())).bearer_auth(token);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    for query in ["q=inspected", "q=inspected&collection=plant", "q=inspected&mode=vector"] {
+        let (status, answer) = get(query).await;
+        assert_eq!((status, &answer["collection"]), (200, &json!("plant")), "{answer}");
+        assert!(!hits(&answer).is_empty() && hits(&answer).iter().all(|hit| hit["document_id"] == json!(plant)));
+    }
+    let (status, answer) = get(&format!("q=inspected&document={default}")).await;
+    assert_eq!((status, hits(&answer).len()), (200, 0), "{answer}");
+    let other = get("q=inspected&collection=default").await;
+    let nobody = get("q=inspected&collection=nobody").await;
+    assert_eq!((other.0, nobody.0), (404, 404), "{} {}", other.1, nobody.1);
+}
+
 /// Versions of one document replace each other while others come and go: each answer is of one state, and what is deleted is found no more.
 #[tokio::test(flavor = "multi_thread")]
 async fn searches_beside_replacements_and_deletions_tell_the_truth() {
