@@ -10,6 +10,7 @@ pub mod listing;
 pub mod publishing;
 pub mod reading;
 pub mod searching;
+pub mod similarity_runs;
 pub mod stale_writers;
 pub mod sweeping;
 
@@ -70,6 +71,10 @@ macro_rules! graph_conformance {
             layers::{
                 similarities_are_seen_when_their_run_ends, a_delta_replaces_rows, communities_follow_their_members,
                 vectors_and_spaces
+            },
+            similarity_runs::{
+                vectors_are_paged_by_position, a_delta_sees_what_has_changed, a_run_that_was_given_up_leaves_nothing,
+                what_is_set_aside_is_of_no_delta
             },
             reading::{
                 stats_count_live_data, documents_are_listed_newest_first, chunks_are_paged, blobs_that_nobody_names,

@@ -28,6 +28,7 @@ mod readers;
 mod relation_rows;
 mod remove;
 mod search;
+mod similarity_rows;
 mod sql_error;
 mod staging;
 mod staleness;

@@ -1,5 +1,6 @@
 //! The one trait behind which the graph is kept.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,7 +17,7 @@ use crate::listing::{
 use crate::records::{
     ChunkRecord, CollectionRemoval, CommunityRow, Discrepancy, DocumentRecord, EntityRecord, FoundChunk, GraphStats,
     Layer, LayerRun, LayerState, Neighbourhood, ProjectionRow, Publication, PublishOutcome, PublishedSeq,
-    RemoveOutcome, SearchFilter, SearchHit, SimilarityRow, Space, SpaceId, StagedChunk, Touch, TouchOutcome,
+    RemoveOutcome, SearchFilter, SearchHit, SimilarityRow, Space, SpaceId, StagedChunk, Touch, TouchOutcome, RunStanding, SimilarityHead, VectorPage,
 };
 
 /// The graph: facts, folds and layers of DESIGN.md. Every method is atomic but `stage`, whose batches are each. Publishing, removal,
@@ -70,11 +71,34 @@ pub trait GraphStore: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<(ChunkId, String)>>;
 
+    /// Placed chunks with their text, by id, whether or not they have vectors.
+    async fn chunk_texts(
+        &self,
+        collection: &CollectionId,
+        after: Option<ChunkId>,
+        limit: u32,
+    ) -> Result<Vec<(ChunkId, String)>>;
+
+    /// Vectors of live chunks at these positions, by rising position, at most `limit`.
+    async fn vectors(
+        &self,
+        collection: &CollectionId,
+        space: SpaceId,
+        positions: Range<u64>,
+        limit: u32,
+    ) -> Result<VectorPage>;
+
+    /// Vectors of the live chunks among these positions, in the order given.
+    async fn vectors_at(&self, collection: &CollectionId, space: SpaceId, positions: &[u64]) -> Result<VectorPage>;
+
     /// Makes the space the active one if its delta is empty; answers whether it did. The old one is retired.
     async fn activate_space(&self, run: &LayerRun, space: SpaceId) -> Result<bool>;
 
     /// Writes vectors of placed chunks (a run of [`Layer::Embeddings`]); raises the publish number. Chunks that are gone are skipped.
     async fn put_vectors(&self, run: &LayerRun, space: SpaceId, rows: Vec<(ChunkId, Vec<f32>)>) -> Result<()>;
+
+    /// Marks placed chunks whose vector could not be made (a run of [`Layer::Embeddings`]): they are of no delta until they get one.
+    async fn set_aside_embeddings(&self, run: &LayerRun, chunks: Vec<ChunkId>) -> Result<()>;
 
     // --- documents -------------------------------------------------------------------------------------------------------------
 
@@ -206,8 +230,36 @@ pub trait GraphStore: Send + Sync + 'static {
     /// Begins a run: raises the layer's run number, so that earlier runs can write nothing more, and drops what they left unfinished.
     async fn begin_run(&self, collection: &CollectionId, layer: Layer, full: bool) -> Result<LayerRun>;
 
-    /// Replaces rows of `SIMILAR_TO` (in the run's own generation when it is full).
-    async fn put_similarities(&self, run: &LayerRun, rows: Vec<SimilarityRow>) -> Result<()>;
+    /// How a run stands.
+    async fn run_standing(&self, run: &LayerRun) -> Result<RunStanding>;
+
+    /// Gives a run up, if it is the present one: it can write nothing more, and what it wrote is swept. Idempotent.
+    async fn give_up_run(&self, run: &LayerRun) -> Result<()>;
+
+    /// The collection's publish number; 0 when there is no such collection.
+    async fn publish_number(&self, collection: &CollectionId) -> Result<u64>;
+
+    /// Live chunks with a vector in the space and how their rows of similarities stand, by position from `from` on, at most `limit`.
+    async fn similarity_heads(
+        &self,
+        collection: &CollectionId,
+        space: SpaceId,
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<SimilarityHead>>;
+
+    /// Rows of similarities that readers see, of live chunks at these positions, by position, with their live neighbours alone (more than readers are
+    /// shown), at most `limit`.
+    async fn similarities(
+        &self,
+        collection: &CollectionId,
+        positions: Range<u64>,
+        limit: u32,
+    ) -> Result<Vec<(u64, SimilarityRow)>>;
+
+    /// Replaces rows of `SIMILAR_TO` (in the run's own generation when it is full); answers how many were written: those of chunks that are gone are
+    /// left out.
+    async fn put_similarities(&self, run: &LayerRun, rows: Vec<SimilarityRow>) -> Result<u64>;
 
     /// Adds communities to the run's generation.
     async fn put_communities(&self, run: &LayerRun, rows: Vec<CommunityRow>) -> Result<()>;

@@ -433,6 +433,51 @@ pub struct LayerState {
     pub parameters: Map<String, Value>,
 }
 
+/// How a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunStanding {
+    /// It is the present run and may write.
+    Present {
+        /// Rows of its own generation that are written so far.
+        rows: u64,
+    },
+    /// It is the latest run and has ended.
+    Finished,
+    /// It was given up, or a later run has begun: it can write nothing more.
+    Stale,
+}
+
+/// A live chunk with a vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VectorHead {
+    /// Its place in the store's own order: the same as long as the chunk is staged, and nobody else's ever.
+    pub position: u64,
+    /// The chunk.
+    pub chunk: ChunkId,
+}
+
+/// Vectors of a space, by rising position.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct VectorPage {
+    /// Whose they are.
+    pub heads: Vec<VectorHead>,
+    /// Their components, one vector after another.
+    pub components: Vec<f32>,
+}
+
+/// A live chunk with a vector, and how its row of similarities stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SimilarityHead {
+    /// See [`VectorHead`].
+    pub position: u64,
+    /// Publish number that placed it or last gave it a vector.
+    pub published_at: u64,
+    /// Live chunks among the neighbours of the row that readers see; `None` when there is no row.
+    pub live_neighbours: Option<u32>,
+    /// The row was cut: there are more neighbours than it holds.
+    pub is_cut: bool,
+}
+
 /// A chunk's row of similarities, replaced whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimilarityRow {

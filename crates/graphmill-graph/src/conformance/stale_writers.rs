@@ -161,7 +161,7 @@ async fn write_stale(
         }
         Layer::Similarities => {
             let row = SimilarityRow { chunk, neighbours: vec![(chunk, 1.0)], cut_at: None };
-            refused(store.put_similarities(stale, vec![row]).await);
+            refused(store.put_similarities(stale, vec![row]).await.map(drop));
         }
         Layer::Communities => {
             let id = graphmill_core::CommunityId::new(&draft.collection, 0, b"stale");

@@ -31,6 +31,12 @@ pub(super) fn names(conn: &Connection) -> Result<Vec<CollectionId>> {
     Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
+/// The collection's publish number.
+pub(super) fn publish_number(conn: &Connection, collection: i64) -> Result<u64> {
+    let sql = "SELECT publish_number FROM collection WHERE key = ?1";
+    Ok(conn.prepare_cached(sql)?.query_row([collection], |row| row.get::<_, i64>(0))?.cast_unsigned())
+}
+
 /// Raises the collection's publish number and returns it.
 pub(super) fn raise_publish_number(conn: &Connection, collection: i64) -> Result<u64> {
     let sql = "UPDATE collection SET publish_number = publish_number + 1 WHERE key = ?1 RETURNING publish_number";

@@ -10,7 +10,7 @@ use super::collections::{collection_key, ensure_collection, raise_publish_number
 use super::sql_error::{DAMAGED_HINT, to_sql};
 use super::staging::EMBEDDING_QUARANTINED;
 use super::vectors;
-use crate::records::{CommunityRow, Layer, LayerRun, LayerState, SimilarityRow, SpaceId};
+use crate::records::{CommunityRow, Layer, LayerRun, LayerState, RunStanding, SimilarityRow, SpaceId};
 use crate::varint::{Malformed, Reader, put};
 use crate::{Error, Result};
 
@@ -91,6 +91,34 @@ pub(super) fn begin_run(conn: &Connection, run: &LayerRun) -> Result<u64> {
     Ok(number.cast_unsigned())
 }
 
+/// How a run stands.
+pub(super) fn standing(conn: &Connection, run: &LayerRun) -> Result<RunStanding> {
+    let Some(collection) = collection_key(conn, &run.collection)? else { return Ok(RunStanding::Stale) };
+    match row(conn, collection, run.layer)? {
+        Some(row) if row.run.cast_unsigned() != run.number => Ok(RunStanding::Stale),
+        Some(row) if row.finished == row.run => Ok(RunStanding::Finished),
+        Some(row) => {
+            let Some(table) = table(run.layer) else { return Ok(RunStanding::Present { rows: 0 }) };
+            let sql = format!("SELECT count(*) FROM {table} WHERE collection = ?1 AND generation = ?2");
+            let rows: i64 = conn.prepare_cached(&sql)?.query_row([collection, row.run], |row| row.get(0))?;
+            Ok(RunStanding::Present { rows: rows.cast_unsigned() })
+        }
+        None => Ok(RunStanding::Stale),
+    }
+}
+
+/// Gives a run up: the number rises, and the new run, which nobody has, counts as ended.
+pub(super) fn give_up(conn: &Connection, run: &LayerRun) -> Result<()> {
+    if let Some(collection) = collection_key(conn, &run.collection)? {
+        conn.prepare_cached(
+            "UPDATE layer SET run = run + 1, finished = run + 1 \
+             WHERE collection = ?1 AND layer = ?2 AND run = ?3 AND finished <> run",
+        )?
+        .execute(params![collection, code(run.layer), to_sql(run.number, "run")?])?;
+    }
+    Ok(())
+}
+
 /// The fence of a layer: key of the collection and the layer's row, if the run is the present one and not ended.
 fn admit(conn: &Connection, run: &LayerRun, may_be_finished: bool) -> Result<(i64, LayerRow)> {
     let stale = |current: u64| Error::StaleRun { run: run.number, current };
@@ -124,11 +152,12 @@ const CHUNK_KEY: &str = "SELECT key FROM chunk WHERE collection = ?1 AND id = ?2
 const ENTITY_KEY: &str = "SELECT key FROM entity WHERE collection = ?1 AND id = ?2";
 
 /// Writes rows of similarities into the run's own generation; [`finish`] brings them to the readers.
-pub(super) fn put_similarities(conn: &Connection, run: &LayerRun, rows: &[SimilarityRow]) -> Result<()> {
+pub(super) fn put_similarities(conn: &Connection, run: &LayerRun, rows: &[SimilarityRow]) -> Result<u64> {
     wrong_layer(run, Layer::Similarities)?;
     let (collection, _) = admit(conn, run, false)?;
     let sql = "INSERT OR REPLACE INTO similarity (collection, generation, chunk, cut_at, neighbours) \
                VALUES (?1, ?2, ?3, ?4, ?5)";
+    let mut written = 0;
     for row in rows {
         let Some(chunk) = key_of(conn, CHUNK_KEY, collection, row.chunk.as_bytes())? else { continue };
         let mut column = Vec::with_capacity(row.neighbours.len() * 9);
@@ -145,8 +174,9 @@ pub(super) fn put_similarities(conn: &Connection, run: &LayerRun, rows: &[Simila
             row.cut_at.map(f64::from),
             column
         ])?;
+        written += 1;
     }
-    Ok(())
+    Ok(written)
 }
 
 /// Neighbours of a row as they stand in its column.
@@ -247,6 +277,12 @@ pub(super) fn finish(conn: &Connection, run: &LayerRun, stands_at: u64, paramete
     }
     let whole = run.full || row.generation == 0 || table(run.layer).is_none();
     let generation = if whole { row.run } else { row.generation };
+    if run.layer == Layer::Similarities {
+        // Chunks that were swept while the run wrote.
+        let sql = "DELETE FROM similarity WHERE collection = ?1 AND generation = ?2 \
+                   AND NOT EXISTS (SELECT 1 FROM chunk c WHERE c.key = similarity.chunk)";
+        conn.prepare_cached(sql)?.execute([collection, row.run])?;
+    }
     if !whole {
         merge_delta(conn, collection, run.layer, &row)?;
     }
@@ -400,11 +436,30 @@ pub(super) fn put_vectors(
     Ok(())
 }
 
+/// Marks placed chunks whose vector could not be made.
+pub(super) fn set_aside_embeddings(conn: &Connection, run: &LayerRun, chunks: &[ChunkId]) -> Result<()> {
+    wrong_layer(run, Layer::Embeddings)?;
+    let (collection, _) = admit(conn, run, false)?;
+    for id in chunks {
+        let sql = "SELECT c.key, c.flags FROM chunk c JOIN placement p ON p.chunk = c.key \
+                   WHERE c.collection = ?1 AND c.id = ?2";
+        let found = conn
+            .prepare_cached(sql)?
+            .query_row(params![collection, id.as_bytes()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
+            .optional()?;
+        if let Some((chunk, flags)) = found {
+            vectors::set_quarantine(conn, collection, chunk, flags)?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes a space the active one when no placed chunk lacks a vector in it.
 pub(super) fn activate_space(conn: &Connection, run: &LayerRun, space: SpaceId) -> Result<bool> {
     wrong_layer(run, Layer::Embeddings)?;
     let (collection, _) = admit(conn, run, true)?;
-    if vectors::delta_size(conn, collection, space)? != 0 {
+    // Not by counters: a chunk can be set aside and have a vector here all the same.
+    if !vectors::space_delta(conn, collection, space, None, 1)?.is_empty() {
         return Ok(false);
     }
     let active = conn.prepare_cached("SELECT 1 FROM space WHERE id = ?1 AND state = 1")?.exists([space.0])?;

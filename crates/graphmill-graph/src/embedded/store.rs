@@ -1,5 +1,6 @@
 //! [`GraphStore`] of the embedded graph: which connection does what, and how safe it is when the caller is told.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::readers::in_snapshot;
 use super::writer::{CommitPoints, Safety};
 use super::{
     EmbeddedGraph, check, collection_removal, collections, communities, document_entities, document_list, documents,
-    entity_detail, entity_list, export, found, layers, publish, remove, search, staging, staleness, stats, vectors,
+    entity_detail, entity_list, export, found, layers, publish, remove, search, similarity_rows, staging, staleness, stats, vectors,
 };
 use crate::listing::{
     CommunityDetail, CommunityList, DocumentEntity, DocumentPage, DocumentQuery, EntityDetail, EntityQuery,
@@ -24,7 +25,7 @@ use crate::listing::{
 use crate::records::{
     ChunkRecord, CollectionRemoval, CommunityRow, Discrepancy, DocumentRecord, EntityRecord, FoundChunk, GraphStats,
     Layer, LayerRun, LayerState, Neighbourhood, ProjectionRow, Publication, PublishOutcome, PublishedSeq,
-    RemoveOutcome, SearchFilter, SearchHit, SimilarityRow, Space, SpaceId, StagedChunk, Touch, TouchOutcome,
+    RemoveOutcome, SearchFilter, SearchHit, SimilarityRow, Space, SpaceId, StagedChunk, Touch, TouchOutcome, RunStanding, SimilarityHead, VectorPage,
 };
 use crate::{Error, GraphStore, Result};
 
@@ -36,6 +37,10 @@ const STAGE: CommitPoints = Some(("stage.before_commit", "stage.after_commit"));
 const REMOVE: CommitPoints = Some(("remove.before_commit", "remove.after_commit"));
 const REMOVAL: CommitPoints = Some(("collection_removal.before_commit", "collection_removal.after_commit"));
 const COLLECTION_SWEEP: CommitPoints = Some(("collection_sweep.before_commit", "collection_sweep.after_commit"));
+const PUT_VECTORS: CommitPoints = Some(("put_vectors.before_commit", "put_vectors.after_commit"));
+const ACTIVATE: CommitPoints = Some(("activate_space.before_commit", "activate_space.after_commit"));
+const PUT_SIMILARITIES: CommitPoints = Some(("put_similarities.before_commit", "put_similarities.after_commit"));
+const FINISH_RUN: CommitPoints = Some(("finish_run.before_commit", "finish_run.after_commit"));
 const SWEEP: CommitPoints = Some(("sweep.before_commit", "sweep.after_commit"));
 
 #[async_trait]
@@ -110,10 +115,39 @@ impl GraphStore for EmbeddedGraph {
         self.read_collection(collection, move |conn, key| vectors::space_delta(conn, key, space, after, limit)).await
     }
 
+    async fn chunk_texts(
+        &self,
+        collection: &CollectionId,
+        after: Option<ChunkId>,
+        limit: u32,
+    ) -> Result<Vec<(ChunkId, String)>> {
+        self.read_collection(collection, move |conn, key| vectors::chunk_texts(conn, key, after, limit)).await
+    }
+
+    async fn vectors(
+        &self,
+        collection: &CollectionId,
+        space: SpaceId,
+        positions: Range<u64>,
+        limit: u32,
+    ) -> Result<VectorPage> {
+        self.read_collection(collection, move |conn, _| similarity_rows::vectors(conn, space, &positions, limit)).await
+    }
+
+    async fn vectors_at(&self, collection: &CollectionId, space: SpaceId, positions: &[u64]) -> Result<VectorPage> {
+        let positions = positions.to_vec();
+        self.read_collection(collection, move |conn, _| similarity_rows::vectors_at(conn, space, &positions)).await
+    }
+
+    async fn set_aside_embeddings(&self, run: &LayerRun, chunks: Vec<ChunkId>) -> Result<()> {
+        let run = run.clone();
+        self.writer.write(Safety::Process, None, move |conn| layers::set_aside_embeddings(conn, &run, &chunks)).await
+    }
+
     async fn activate_space(&self, run: &LayerRun, space: SpaceId) -> Result<bool> {
         let (collection, run) = (run.collection.clone(), run.clone());
         let active =
-            self.writer.write(Safety::Disk, None, move |conn| layers::activate_space(conn, &run, space)).await?;
+            self.writer.write(Safety::Disk, ACTIVATE, move |conn| layers::activate_space(conn, &run, space)).await?;
         if active {
             self.bring_index_up(&collection).await?;
         }
@@ -126,7 +160,9 @@ impl GraphStore for EmbeddedGraph {
             columns.push((chunk, vectors::to_column(space, &vector)?));
         }
         let run = run.clone();
-        self.writer.write(Safety::Process, None, move |conn| layers::put_vectors(conn, &run, space, &columns)).await
+        self.writer
+            .write(Safety::Process, PUT_VECTORS, move |conn| layers::put_vectors(conn, &run, space, &columns))
+            .await
     }
 
     async fn stage(&self, collection: &CollectionId, document: DocumentId, chunks: Vec<StagedChunk>) -> Result<()> {
@@ -356,9 +392,45 @@ impl GraphStore for EmbeddedGraph {
         Ok(run)
     }
 
-    async fn put_similarities(&self, run: &LayerRun, rows: Vec<SimilarityRow>) -> Result<()> {
+    async fn run_standing(&self, run: &LayerRun) -> Result<RunStanding> {
         let run = run.clone();
-        self.writer.write(Safety::Process, None, move |conn| layers::put_similarities(conn, &run, &rows)).await
+        self.readers.read(move |conn| layers::standing(conn, &run)).await
+    }
+
+    async fn give_up_run(&self, run: &LayerRun) -> Result<()> {
+        let given_up = run.clone();
+        self.writer.write(Safety::Disk, None, move |conn| layers::give_up(conn, &given_up)).await?;
+        self.sweep_generations(run).await
+    }
+
+    async fn publish_number(&self, collection: &CollectionId) -> Result<u64> {
+        self.read_collection(collection, collections::publish_number).await
+    }
+
+    async fn similarity_heads(
+        &self,
+        collection: &CollectionId,
+        space: SpaceId,
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<SimilarityHead>> {
+        self.read_collection(collection, move |conn, key| similarity_rows::heads(conn, key, space, from, limit)).await
+    }
+
+    async fn similarities(
+        &self,
+        collection: &CollectionId,
+        positions: Range<u64>,
+        limit: u32,
+    ) -> Result<Vec<(u64, SimilarityRow)>> {
+        self.read_collection(collection, move |conn, key| similarity_rows::rows(conn, key, &positions, limit)).await
+    }
+
+    async fn put_similarities(&self, run: &LayerRun, rows: Vec<SimilarityRow>) -> Result<u64> {
+        let run = run.clone();
+        self.writer
+            .write(Safety::Process, PUT_SIMILARITIES, move |conn| layers::put_similarities(conn, &run, &rows))
+            .await
     }
 
     async fn put_communities(&self, run: &LayerRun, rows: Vec<CommunityRow>) -> Result<()> {
@@ -368,7 +440,9 @@ impl GraphStore for EmbeddedGraph {
 
     async fn finish_run(&self, run: &LayerRun, stands_at: u64, parameters: Map<String, Value>) -> Result<()> {
         let ended = run.clone();
-        self.writer.write(Safety::Disk, None, move |conn| layers::finish(conn, &ended, stands_at, &parameters)).await?;
+        self.writer
+            .write(Safety::Disk, FINISH_RUN, move |conn| layers::finish(conn, &ended, stands_at, &parameters))
+            .await?;
         self.sweep_generations(run).await
     }
 

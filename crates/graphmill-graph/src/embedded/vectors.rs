@@ -1,7 +1,7 @@
 //! Vectors and their spaces.
 
 use graphmill_core::{ChunkId, CollectionId};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::collections::{CounterChange, ensure_collection};
 use super::ids::chunk_id;
@@ -142,6 +142,35 @@ pub(super) fn clear_quarantine(conn: &Connection, collection: i64, chunk: i64, f
     Ok(())
 }
 
+/// The vector of a placed chunk could not be made.
+pub(super) fn set_quarantine(conn: &Connection, collection: i64, chunk: i64, flags: i64) -> Result<()> {
+    if flags & EMBEDDING_QUARANTINED != 0 {
+        return Ok(());
+    }
+    conn.prepare_cached("UPDATE chunk SET flags = ?2 WHERE key = ?1")?
+        .execute([chunk, flags | EMBEDDING_QUARANTINED])?;
+    let whole = i64::from(flags & FACTS_QUARANTINED == 0);
+    CounterChange { quarantined_embedding: 1, quarantined_chunks: whole, ..CounterChange::default() }
+        .apply(conn, collection)
+}
+
+/// Placed chunks with their text, by id.
+pub(super) fn chunk_texts(
+    conn: &Connection,
+    collection: i64,
+    after: Option<ChunkId>,
+    limit: u32,
+) -> Result<Vec<(ChunkId, String)>> {
+    let sql = "SELECT c.id, c.text FROM chunk c WHERE c.collection = ?1 AND c.id > ?2 \
+               AND EXISTS (SELECT 1 FROM placement p WHERE p.chunk = c.key) ORDER BY c.id LIMIT ?3";
+    let after: &[u8] = after.as_ref().map_or(&[], |id| id.as_bytes());
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement
+        .query_map(params![collection, after, limit], |row| Ok((chunk_id(row, 0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(rows)
+}
+
 /// Placed, not quarantined chunks without a vector in the space, by id.
 pub(super) fn space_delta(
     conn: &Connection,
@@ -161,12 +190,4 @@ pub(super) fn space_delta(
         })?
         .collect::<rusqlite::Result<_>>()?;
     Ok(rows)
-}
-
-/// How many chunks the delta of a space has, from counters.
-pub(super) fn delta_size(conn: &Connection, collection: i64, space: SpaceId) -> Result<i64> {
-    let sql = "SELECT c.chunks - c.quarantined_embedding - s.live_vectors FROM collection c, space s \
-               WHERE c.key = ?1 AND s.id = ?2 AND s.collection = c.key";
-    let found = conn.prepare_cached(sql)?.query_row(params![collection, space.0], |row| row.get(0)).optional()?;
-    found.ok_or_else(|| Error::Invalid(format!("the collection has no embedding space {}", space.0)))
 }
