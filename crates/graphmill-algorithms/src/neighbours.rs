@@ -11,6 +11,7 @@ mod search;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 pub use row::Row;
@@ -60,11 +61,11 @@ pub fn neighbours(numbers: &[f32], dimension: usize, wanted: Wanted, stop: &Atom
             let number = block * BLOCK + i;
             rows.push(number as u32, vector).map_err(|e| e.in_row(number))?;
         }
-        blocks.push(rows);
+        blocks.push(Arc::new(rows));
     }
     let mut found = Vec::with_capacity(numbers.len() / dimension);
     for block in &blocks {
-        let mut search = Search::new(block, wanted);
+        let mut search = Search::new(block.clone(), wanted);
         for other in &blocks {
             search.compare(other, stop)?;
         }

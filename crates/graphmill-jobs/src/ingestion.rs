@@ -11,7 +11,6 @@ mod settings;
 mod unchanged;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use graphmill_core::{DocumentId, ErrorCode, JobType, Seq};
@@ -167,16 +166,7 @@ impl Ingestion<'_> {
 
     /// Awaits a call of a model; while the call waits on purpose (rate limit, pause between tries) the job is not stalled.
     async fn call<T>(&self, context: &JobContext, what: &str, call: impl Future<Output = T>) -> T {
-        let mut call = std::pin::pin!(call);
-        loop {
-            match tokio::time::timeout(Duration::from_secs(1), &mut call).await {
-                Ok(answer) => return answer,
-                Err(_) if self.calls.usage.paused() > 0 => {
-                    context.alive(format!("{what}, waiting for the model server"))
-                }
-                Err(_) => {}
-            }
-        }
+        crate::model_call::model_call(context, &self.calls, what, call).await
     }
 }
 

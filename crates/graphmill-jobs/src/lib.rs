@@ -1,7 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod error;
 pub mod ingestion;
 mod interruption;
 pub mod layers;
 pub mod maintenance;
+mod model_call;
 pub mod page_text;
+pub mod reindex;
+
+pub use error::{Error, Result};

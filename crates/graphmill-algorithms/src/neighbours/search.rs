@@ -1,5 +1,6 @@
 //! Blocks of rows against blocks of rows.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ndarray::linalg::general_mat_mul;
@@ -16,8 +17,8 @@ const TILE: usize = 512;
 const LANES: usize = 16;
 
 /// Finds neighbours of the rows of a block in as many other blocks as it is shown. The order of the blocks does not matter.
-pub struct Search<'a, K> {
-    rows: &'a Rows<K>,
+pub struct Search<K> {
+    rows: Arc<Rows<K>>,
     wanted: Wanted,
     best: Vec<Best<K>>,
     products: Array2<f32>,
@@ -30,9 +31,9 @@ struct Tile {
     to: usize,
 }
 
-impl<'a, K: Copy + Ord> Search<'a, K> {
+impl<K: Copy + Ord> Search<K> {
     /// A search for these rows that has seen nothing yet.
-    pub fn new(rows: &'a Rows<K>, wanted: Wanted) -> Self {
+    pub fn new(rows: Arc<Rows<K>>, wanted: Wanted) -> Self {
         // One more than wanted: its score is where the row was cut.
         let best = vec![Best::new(wanted.neighbours + 1); rows.len()];
         Self { rows, wanted, best, products: Array2::zeros((0, 0)) }
@@ -68,7 +69,7 @@ impl<'a, K: Copy + Ord> Search<'a, K> {
     }
 
     fn multiply(&mut self, ours: Tile, others: &Rows<K>, theirs: Tile) -> Result<()> {
-        let (a, b) = (view(self.rows, ours)?, view(others, theirs)?);
+        let (a, b) = (view(&self.rows, ours)?, view(others, theirs)?);
         let shape = (ours.to - ours.from, theirs.to - theirs.from);
         if self.products.dim() != shape {
             self.products = Array2::zeros(shape);

@@ -40,8 +40,8 @@ fn in_blocks(rows: &[Vec<f32>], dimension: usize, wanted: Wanted, ours: usize, t
         numbered.chunks(size).map(block).collect::<Vec<_>>()
     };
     let mut found = Vec::new();
-    for block in &cut(ours) {
-        let mut search = Search::new(block, wanted);
+    for block in cut(ours) {
+        let mut search = Search::new(Arc::new(block), wanted);
         for other in cut(theirs).iter().rev() {
             search.compare(other, &GO_ON).unwrap();
         }
@@ -157,7 +157,7 @@ fn what_cannot_be_compared_is_named() {
     assert!(two.push(0u32, &[1.0]).is_err());
     two.push(0, &[1.0, 0.0]).unwrap();
     three.push(1, &[1.0, 0.0, 0.0]).unwrap();
-    assert!(matches!(Search::new(&two, wanted).compare(&three, &GO_ON), Err(Error::Dimension { .. })));
+    assert!(matches!(Search::new(Arc::new(two), wanted).compare(&three, &GO_ON), Err(Error::Dimension { .. })));
 }
 
 #[test]
