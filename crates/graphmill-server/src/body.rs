@@ -132,6 +132,11 @@ impl Fields {
         Value::Object(self.0.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect())
     }
 
+    /// The fields that were not taken.
+    pub(crate) fn into_map(self) -> Map<String, Value> {
+        self.0
+    }
+
     fn take(&mut self, name: &str) -> Option<Value> {
         self.0.remove(name).filter(|v| !v.is_null())
     }

@@ -13,7 +13,7 @@ use graphmill_core::ErrorCode;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{
-    backup, collections, communities, documents, entities, graph, health, job_types, jobs, keys, search, upload,
+    backup, collections, communities, database, documents, entities, graph, health, job_types, jobs, keys, search, upload,
 };
 use crate::error::shortened;
 use crate::{AppState, Error, access, auth};
@@ -36,6 +36,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/job-types", get(job_types::list::handle))
         .route("/api/job-types/{job_type}/pause", post(job_types::pause::pause))
         .route("/api/job-types/{job_type}/resume", post(job_types::pause::resume))
+        .route("/api/database/reindex", post(database::reindex::handle))
         .route("/api/upload", post(upload::handle))
         .route("/api/documents", get(documents::list::handle))
         .route("/api/documents/{document_id}", get(documents::show::handle).delete(documents::delete::handle))

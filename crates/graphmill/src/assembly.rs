@@ -13,6 +13,7 @@ use graphmill_graph::GraphStore;
 use graphmill_graph::embedded::{EmbeddedGraph, EmbeddedOptions};
 use graphmill_jobs::ingestion::IngestionHandler;
 use graphmill_jobs::maintenance::{Maintenance, MaintenanceConfig, reconcile_collections};
+use graphmill_jobs::reindex::ReindexHandler;
 use graphmill_models::{ModelChoice, ModelProvider};
 use graphmill_runtime::{CpuPool, Occupancy, Registry, Runtime, RuntimeConfig, Services};
 use graphmill_server::{AccessPolicy, AppState, BuildInfo, KeyPolicy, KeyRing, Limits, QueryEmbedder, ServerConfig};
@@ -191,12 +192,19 @@ async fn start_runtime(config: &Config, stores: &Stores, occupancy: Occupancy) -
     for fault in std::env::var("PARSER_FAULTS").unwrap_or_default().split(',').filter(|f| !f.is_empty()) {
         parsers.inject(fault.parse().map_err(|e: String| anyhow::anyhow!(e))?);
     }
-    let handler =
+    let ingestion =
         IngestionHandler::new(stores.graph.clone(), parsers, stores.models.clone(), config.models.concurrency);
-    let registry = Registry::default().with(Arc::new(handler));
+    let reindex = ReindexHandler::new(
+        stores.graph.clone(),
+        stores.models.clone(),
+        config.models.concurrency,
+        config.reindex_block_rows,
+    );
+    let registry = Registry::default().with(Arc::new(ingestion)).with(Arc::new(reindex));
     let services = Services { cpu: CpuPool::new(config.cpu_threads), blobs: stores.blobs.clone() };
     let mut runtime = RuntimeConfig::new(format!("pid {}", std::process::id()));
-    runtime.concurrency = BTreeMap::from([(JobType::Ingestion, config.workers)]);
+    runtime.concurrency =
+        BTreeMap::from([(JobType::Ingestion, config.workers), (JobType::Reindex, config.reindex_workers)]);
     runtime.stall_limit = config.stall_limit;
     runtime.occupancy = occupancy;
     let disk = stores.disk.clone();

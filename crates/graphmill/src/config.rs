@@ -34,6 +34,12 @@ pub(crate) const KEYS: &[Key] = &[
     Key { name: "allowed_origin", default: "", help: "web origins that may call the API, separated by commas" },
     Key { name: "max_file_mb", default: "50", help: "largest uploaded file, in MB" },
     Key { name: "workers", default: "2", help: "ingestions at once" },
+    Key { name: "reindex_workers", default: "1", help: "reindexes at once (of one collection always one)" },
+    Key {
+        name: "reindex_block_rows",
+        default: "",
+        help: "chunks whose similarities are one unit of work (default: by the size of their vectors)",
+    },
     Key { name: "cpu_threads", default: "", help: "threads that compute (default: cores)" },
     Key { name: "stall_seconds", default: "600", help: "a stage that finishes nothing for so long is abandoned" },
     Key { name: "reserve_mb", default: "64", help: "room kept free for job state when the disk is full, in MB" },
@@ -79,6 +85,10 @@ pub(crate) struct Config {
     pub(crate) max_file_bytes: u64,
     /// Ingestions at once.
     pub(crate) workers: u32,
+    /// Reindexes at once.
+    pub(crate) reindex_workers: u32,
+    /// Chunks whose similarities are one unit; by their size when `None`.
+    pub(crate) reindex_block_rows: Option<u32>,
     /// Threads of the CPU pool.
     pub(crate) cpu_threads: usize,
     /// See [`graphmill_runtime::RuntimeConfig::stall_limit`].
@@ -116,6 +126,11 @@ impl Config {
             allowed_origins: layers.get("allowed_origin").map(origins).transpose()?.unwrap_or_default(),
             max_file_bytes: layers.number("max_file_mb", 1..=1 << 20)? << 20,
             workers: u32::try_from(layers.number("workers", 1..=256)?)?,
+            reindex_workers: u32::try_from(layers.number("reindex_workers", 1..=256)?)?,
+            reindex_block_rows: match layers.get("reindex_block_rows") {
+                Some(_) => Some(u32::try_from(layers.number("reindex_block_rows", 1..=65_536)?)?),
+                None => None,
+            },
             cpu_threads: match layers.get("cpu_threads") {
                 Some(_) => usize::try_from(layers.number("cpu_threads", 1..=1_024)?)?,
                 None => cores,

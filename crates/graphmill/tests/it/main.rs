@@ -13,6 +13,7 @@ mod job_control;
 mod kill;
 mod models;
 mod parser;
+mod reindex;
 mod replace;
 mod search;
 mod support;

@@ -8,6 +8,7 @@
 //! else of the document has not ended. Takes an `Idempotency-Key`.
 
 mod ingestion;
+pub(crate) mod reindex;
 
 use std::time::Duration;
 
@@ -138,8 +139,9 @@ async fn new_job(
 ) -> Result<NewJob> {
     match job_type {
         JobType::Ingestion => ingestion::new_job(state, scope, collection, params).await,
-        JobType::Reindex | JobType::Clustering => {
-            Err(Error::invalid(format!("the field job_type is {job_type}; this version runs ingestion only")))
+        JobType::Reindex => reindex::new_job(state, scope, collection, params).await,
+        JobType::Clustering => {
+            Err(Error::invalid(format!("the field job_type is {job_type}; this version runs ingestion and reindex")))
         }
     }
 }
@@ -167,7 +169,7 @@ fn job_type(word: Option<String>) -> Result<JobType> {
     word.parse().map_err(|e| Error::invalid(format!("the field job_type: {e}")))
 }
 
-fn collection(name: Option<String>) -> Result<Option<CollectionId>> {
+pub(crate) fn collection(name: Option<String>) -> Result<Option<CollectionId>> {
     name.map(|name| name.parse().map_err(|e| Error::invalid(format!("the field collection: {e}")))).transpose()
 }
 
