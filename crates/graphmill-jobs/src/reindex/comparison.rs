@@ -78,6 +78,9 @@ impl Comparison<'_> {
         let mut page = self.range(positions.clone()).await?;
         drop_positions(&mut page, except);
         let rows = Arc::new(context.compute(move |_| to_rows(&page)).await??);
+        if rows.is_empty() {
+            return Ok(0);
+        }
         // One more than is kept: what is dropped is a bound for what is missing.
         let wanted = Wanted { neighbours: self.wanted.neighbours + 1, ..self.wanted };
         let mut search = Search::new(rows.clone(), wanted);
@@ -119,6 +122,10 @@ async fn compare(
     page: VectorPage,
 ) -> Result<Search<ChunkId>, Interruption> {
     context.alive("comparing chunks");
+    // All that was asked for may have been deleted meanwhile; an empty page has no dimension.
+    if page.heads.is_empty() {
+        return Ok(search);
+    }
     let compared = context.compute(move |stop| {
         let others = to_rows(&page)?;
         search.compare(&others, stop).map_err(of_algorithm)?;
