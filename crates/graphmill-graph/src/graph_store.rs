@@ -17,7 +17,8 @@ use crate::listing::{
 use crate::records::{
     ChunkRecord, CollectionRemoval, CommunityRow, Discrepancy, DocumentRecord, EntityRecord, FoundChunk, GraphStats,
     Layer, LayerRun, LayerState, Neighbourhood, ProjectionRow, Publication, PublishOutcome, PublishedSeq,
-    RemoveOutcome, SearchFilter, SearchHit, SimilarityRow, Space, SpaceId, StagedChunk, Touch, TouchOutcome, RunStanding, SimilarityHead, VectorPage,
+    RemoveOutcome, RunStanding, SearchFilter, SearchHit, SimilarityHead, SimilarityRow, Space, SpaceId, StagedChunk,
+    Touch, TouchOutcome, VectorPage,
 };
 
 /// The graph: facts, folds and layers of DESIGN.md. Every method is atomic but `stage`, whose batches are each. Publishing, removal,

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use graphmill_core::{ErrorCode, Fence, JobStatus, JobType};
 use graphmill_graph::GraphStore;
 use graphmill_graph::records::LayerRun;
-use graphmill_models::{CallContext, Embedder};
+use graphmill_models::{CallContext, Embedder, ModelChoice, ModelProvider};
 use graphmill_runtime::{Completed, Interruption, JobContext, JobHandler, StageRun};
 use graphmill_store::records::LogLevel;
 use parking_lot::Mutex;
@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 
 pub use request::{ReindexMode, ReindexOptions};
 
-use crate::interruption::of_graph;
+use crate::interruption::{of_graph, of_model};
 
 /// Name of the stage that runs a clustering.
 const CLUSTERING: &str = "clustering";
@@ -29,7 +29,7 @@ const CLUSTERING: &str = "clustering";
 /// Runs reindexes.
 pub struct ReindexHandler {
     graph: Arc<dyn GraphStore>,
-    embedder: Arc<dyn Embedder>,
+    models: Arc<ModelProvider>,
     /// Units of a stage that asks a model server, at once.
     model_concurrency: usize,
     /// Rows that are compared as one unit; by their size when `None`.
@@ -42,6 +42,8 @@ pub struct ReindexHandler {
 struct Reindex<'a> {
     handler: &'a ReindexHandler,
     options: ReindexOptions,
+    /// Of the model that the collection has now.
+    embedder: Arc<dyn Embedder>,
     /// Counts the calls of models that this run of the job makes.
     calls: CallContext,
 }
@@ -51,11 +53,11 @@ impl ReindexHandler {
     /// one unit of work (by their size when `None`).
     pub fn new(
         graph: Arc<dyn GraphStore>,
-        embedder: Arc<dyn Embedder>,
+        models: Arc<ModelProvider>,
         model_concurrency: usize,
         block_rows: Option<u32>,
     ) -> Self {
-        Self { graph, embedder, model_concurrency, block_rows, runs: Mutex::default() }
+        Self { graph, models, model_concurrency, block_rows, runs: Mutex::default() }
     }
 
     /// This claim writes to the run.
@@ -63,11 +65,14 @@ impl ReindexHandler {
         self.runs.lock().entry(context.fence()).or_default().push(run.clone());
     }
 
-    fn begin(&self, context: &JobContext) -> Result<Reindex<'_>, Interruption> {
+    async fn begin(&self, context: &JobContext) -> Result<Reindex<'_>, Interruption> {
         let options = serde_json::from_value(Value::Object(context.job().params.clone())).map_err(|e| {
             Interruption::fail(ErrorCode::Internal, format!("the job's record cannot be read: {e}"), None)
         })?;
-        Ok(Reindex { handler: self, options, calls: CallContext::new() })
+        let known = context.store().collection(&context.job().job.collection).await?;
+        let choice = known.map(|collection| ModelChoice::from(&collection.settings)).unwrap_or_default();
+        let embedder = self.models.of(&choice).map_err(|e| of_model(&e))?.embedder;
+        Ok(Reindex { handler: self, options, embedder, calls: CallContext::new() })
     }
 }
 
@@ -78,7 +83,7 @@ impl JobHandler for ReindexHandler {
     }
 
     async fn run(&self, context: &JobContext) -> Result<Completed, Interruption> {
-        let reindex = self.begin(context)?;
+        let reindex = self.begin(context).await?;
         let fresh = context.job().stages.iter().all(|s| s.plan.is_none());
         let message = if fresh { "Starting reindex" } else { "Resuming reindex" };
         context.log(LogLevel::Info, message, json!({"attempt": context.job().attempt}));

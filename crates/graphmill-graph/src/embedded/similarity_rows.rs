@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::ids::chunk_id;
 use super::layers;
-use super::vectors::{chunk_of, keys_of, vector_key};
+use super::vectors::{keys_of, vector_key};
 use crate::Result;
 use crate::records::{Layer, SimilarityHead, SimilarityRow, SpaceId, VectorHead, VectorPage};
 
@@ -22,7 +22,7 @@ fn keys_between(space: SpaceId, positions: &Range<u64>) -> (i64, i64) {
 pub(super) fn vectors(conn: &Connection, space: SpaceId, positions: &Range<u64>, limit: u32) -> Result<VectorPage> {
     let (from, to) = keys_between(space, positions);
     let mut statement = conn.prepare_cached(
-        "SELECT v.key, c.id, v.vector FROM vector v CROSS JOIN placement p ON p.chunk = v.key - ?1 \
+        "SELECT p.chunk, c.id, v.vector FROM vector v CROSS JOIN placement p ON p.chunk = v.key - ?1 \
          CROSS JOIN chunk c ON c.key = p.chunk WHERE v.key >= ?2 AND v.key < ?3 ORDER BY v.key LIMIT ?4",
     )?;
     let mut rows = statement.query(params![vector_key(space, 0), from, to, limit])?;
@@ -36,7 +36,7 @@ pub(super) fn vectors(conn: &Connection, space: SpaceId, positions: &Range<u64>,
 /// Vectors of the live chunks among these positions.
 pub(super) fn vectors_at(conn: &Connection, space: SpaceId, positions: &[u64]) -> Result<VectorPage> {
     let mut statement = conn.prepare_cached(
-        "SELECT v.key, c.id, v.vector FROM vector v CROSS JOIN placement p ON p.chunk = v.key - ?1 \
+        "SELECT p.chunk, c.id, v.vector FROM vector v CROSS JOIN placement p ON p.chunk = v.key - ?1 \
          CROSS JOIN chunk c ON c.key = p.chunk WHERE v.key = ?2",
     )?;
     let mut page = VectorPage::default();
@@ -51,7 +51,7 @@ pub(super) fn vectors_at(conn: &Connection, space: SpaceId, positions: &[u64]) -
 }
 
 fn add(page: &mut VectorPage, row: &Row<'_>) -> Result<()> {
-    let position = chunk_of(row.get(0)?).cast_unsigned();
+    let position = row.get::<_, i64>(0)?.cast_unsigned();
     page.heads.push(VectorHead { position, chunk: chunk_id(row, 1)? });
     let (components, _) = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?.as_chunks::<4>();
     page.components.extend(components.iter().map(|b| f32::from_le_bytes(*b)));
@@ -69,7 +69,7 @@ pub(super) fn heads(
     let generation = layers::row(conn, collection, Layer::Similarities)?.map_or(0, |row| row.generation);
     let (from, to) = keys_between(space, &(from..u64::MAX));
     let mut statement = conn.prepare_cached(
-        "SELECT v.key, p.published_at, s.cut_at, s.neighbours FROM vector v \
+        "SELECT p.chunk, p.published_at, s.cut_at, s.neighbours FROM vector v \
          CROSS JOIN placement p ON p.chunk = v.key - ?1 LEFT JOIN similarity s ON s.collection = ?2 \
          AND s.generation = ?3 AND s.chunk = p.chunk WHERE v.key >= ?4 AND v.key < ?5 ORDER BY v.key LIMIT ?6",
     )?;
@@ -86,7 +86,7 @@ pub(super) fn heads(
             }
             live_neighbours = Some(live);
         }
-        let position = chunk_of(row.get(0)?).cast_unsigned();
+        let position = row.get::<_, i64>(0)?.cast_unsigned();
         let published_at = row.get::<_, i64>(1)?.cast_unsigned();
         found.push(SimilarityHead { position, published_at, live_neighbours, is_cut });
     }

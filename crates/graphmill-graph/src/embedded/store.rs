@@ -16,7 +16,8 @@ use super::readers::in_snapshot;
 use super::writer::{CommitPoints, Safety};
 use super::{
     EmbeddedGraph, check, collection_removal, collections, communities, document_entities, document_list, documents,
-    entity_detail, entity_list, export, found, layers, publish, remove, search, similarity_rows, staging, staleness, stats, vectors,
+    entity_detail, entity_list, export, found, layers, publish, remove, search, similarity_rows, staging, staleness,
+    stats, vectors,
 };
 use crate::listing::{
     CommunityDetail, CommunityList, DocumentEntity, DocumentPage, DocumentQuery, EntityDetail, EntityQuery,
@@ -25,7 +26,8 @@ use crate::listing::{
 use crate::records::{
     ChunkRecord, CollectionRemoval, CommunityRow, Discrepancy, DocumentRecord, EntityRecord, FoundChunk, GraphStats,
     Layer, LayerRun, LayerState, Neighbourhood, ProjectionRow, Publication, PublishOutcome, PublishedSeq,
-    RemoveOutcome, SearchFilter, SearchHit, SimilarityRow, Space, SpaceId, StagedChunk, Touch, TouchOutcome, RunStanding, SimilarityHead, VectorPage,
+    RemoveOutcome, RunStanding, SearchFilter, SearchHit, SimilarityHead, SimilarityRow, Space, SpaceId, StagedChunk,
+    Touch, TouchOutcome, VectorPage,
 };
 use crate::{Error, GraphStore, Result};
 

@@ -1,7 +1,7 @@
 //! Vectors and their spaces.
 
 use graphmill_core::{ChunkId, CollectionId};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::collections::{CounterChange, ensure_collection};
 use super::ids::chunk_id;
@@ -190,4 +190,12 @@ pub(super) fn space_delta(
         })?
         .collect::<rusqlite::Result<_>>()?;
     Ok(rows)
+}
+
+/// How many chunks the delta of a space has, from counters; too few while chunks that are set aside have a vector here all the same.
+pub(super) fn delta_size(conn: &Connection, collection: i64, space: SpaceId) -> Result<i64> {
+    let sql = "SELECT c.chunks - c.quarantined_embedding - s.live_vectors FROM collection c, space s \
+               WHERE c.key = ?1 AND s.id = ?2 AND s.collection = c.key";
+    let found = conn.prepare_cached(sql)?.query_row(params![collection, space.0], |row| row.get(0)).optional()?;
+    found.ok_or_else(|| Error::Invalid(format!("the collection has no embedding space {}", space.0)))
 }

@@ -65,13 +65,13 @@ impl<'a> RebuildEmbeddings<'a> {
 
     /// Offline models compute; the others wait for a server.
     fn is_offline(&self, collection: &CollectionId) -> bool {
-        self.reindex.handler.embedder.cache_key(collection, "").is_none()
+        self.reindex.embedder.cache_key(collection, "").is_none()
     }
 
     /// The space of the configured model.
     async fn space(&self, context: &JobContext) -> Result<Space, Interruption> {
         let handler = self.reindex.handler;
-        let described = handler.embedder.probe(&self.reindex.calls).await.map_err(|e| of_model(&e))?;
+        let described = self.reindex.embedder.probe(&self.reindex.calls).await.map_err(|e| of_model(&e))?;
         let dimension = described.dimension.unwrap_or(0);
         let collection = &context.job().job.collection;
         handler.graph.ensure_space(collection, described.model.as_str(), dimension).await.map_err(of_graph)
@@ -156,7 +156,7 @@ impl<'a> RebuildEmbeddings<'a> {
     async fn answers(&self, context: &JobContext, texts: Vec<String>) -> Result<Vec<EmbedAnswer>, Interruption> {
         let collection = context.job().job.collection.clone();
         let is_offline = self.is_offline(&collection);
-        let (embedder, calls) = (self.reindex.handler.embedder.clone(), self.reindex.calls.clone());
+        let (embedder, calls) = (self.reindex.embedder.clone(), self.reindex.calls.clone());
         let ask = move || async move {
             let inputs: Vec<_> = texts.iter().map(|text| EmbedInput { text }).collect();
             embedder.embed(&collection, &inputs, &calls).await

@@ -8,7 +8,7 @@
 //! else of the document has not ended. Takes an `Idempotency-Key`.
 
 mod ingestion;
-pub(crate) mod reindex;
+mod reindex;
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use crate::scope::no_such_collection;
 use crate::{AppState, Error, Result, Scope};
 
 /// The job of a request; `collection` is the one that the request named.
-pub(crate) async fn new_job(
+pub(super) async fn new_job(
     state: &AppState,
     scope: &Scope,
     collection: Option<CollectionId>,
