@@ -13,7 +13,8 @@ use graphmill_core::ErrorCode;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{
-    backup, collections, communities, database, documents, entities, graph, health, job_types, jobs, keys, search, upload,
+    backup, collections, communities, database, documents, entities, graph, health, job_types, jobs, keys, search,
+    upload,
 };
 use crate::error::shortened;
 use crate::{AppState, Error, access, auth};
