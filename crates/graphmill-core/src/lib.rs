@@ -16,7 +16,7 @@ pub mod words;
 
 pub use collection::CollectionId;
 pub use collection_settings::{CollectionSettings, OFFLINE, Quota};
-pub use content_cache::{CacheError, CacheKey, ContentCache};
+pub use content_cache::{CacheError, CacheKey, CacheUser, ContentCache, PurgedAnswers};
 pub use entity_name::EntityName;
 pub use entity_type::{ENTITY_TYPES, entity_type_rank};
 pub use error_code::ErrorCode;

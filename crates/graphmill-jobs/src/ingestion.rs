@@ -13,7 +13,7 @@ mod unchanged;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use graphmill_core::{DocumentId, ErrorCode, JobType, Seq};
+use graphmill_core::{CacheUser, DocumentId, ErrorCode, JobType, Seq};
 use graphmill_documents::child::ParserPool;
 use graphmill_graph::GraphStore;
 use graphmill_graph::records::{PublishedCounts, PublishedSeq};
@@ -76,7 +76,14 @@ impl IngestionHandler {
         let document = job.job.document.ok_or_else(|| broken("names no document"))?;
         let seq = job.job.seq.ok_or_else(|| broken("has no ticket"))?;
         let models = self.models.of(&params.models).map_err(|e| crate::interruption::of_model(&e))?;
-        Ok(Ingestion { handler: self, params, document, seq, models, calls: CallContext::new() })
+        Ok(Ingestion {
+            handler: self,
+            params,
+            document,
+            seq,
+            models,
+            calls: CallContext::of(CacheUser { document, seq }),
+        })
     }
 }
 

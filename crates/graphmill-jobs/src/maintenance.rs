@@ -9,11 +9,11 @@ mod reconcile;
 use std::sync::Arc;
 use std::time::Duration;
 
-use graphmill_core::ContentCache;
+use graphmill_core::{ContentCache, Seq};
 use graphmill_graph::GraphStore;
 use graphmill_runtime::Occupancy;
 use graphmill_store::{Blobs, JobStore};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 
 pub use reconcile::{ReconcileError, reconcile_collections};
@@ -59,7 +59,22 @@ struct Stores {
     blobs: Blobs,
     cache: Arc<dyn ContentCache>,
     occupancy: Occupancy,
+    purges: broadcast::Sender<(Seq, Purged)>,
 }
+
+/// What the purge of a document removed outside the graph.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Purged {
+    /// Cached answers of models that no other document uses.
+    pub cache_entries: u64,
+    /// Log lines of its jobs.
+    pub log_lines: u64,
+    /// Bytes of its originals, page texts, kept outputs and of those answers.
+    pub bytes: u64,
+}
+
+/// Purges whose end may wait for a slow listener.
+const PURGES_KEPT: usize = 256;
 
 impl Maintenance {
     /// Starts the tasks; deletions that an earlier process left are carried out at once.
@@ -72,7 +87,7 @@ impl Maintenance {
     ) -> Self {
         let occupancy = config.occupancy.clone();
         let maintenance = Self {
-            stores: Stores { jobs, graph, blobs, cache, occupancy },
+            stores: Stores { jobs, graph, blobs, cache, occupancy, purges: broadcast::channel(PURGES_KEPT).0 },
             wake: Arc::new(Notify::new()),
             stop: CancellationToken::new(),
             tasks: tokio_util::task::TaskTracker::new(),
@@ -89,6 +104,11 @@ impl Maintenance {
     /// A deletion of a document or a collection was accepted: carry it out now.
     pub fn nudge(&self) {
         self.wake.notify_one();
+    }
+
+    /// Told of each purge that was carried out, by the ticket of its deletion, from now on.
+    pub fn purges(&self) -> broadcast::Receiver<(Seq, Purged)> {
+        self.stores.purges.subscribe()
     }
 
     /// Deletes those of `keys` that neither a job nor a published document names. Answers the bytes that it freed.

@@ -3,14 +3,23 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use graphmill_core::CacheUser;
+
 /// What a call is made for. Cheap to clone; one per job is usual.
 #[derive(Debug, Clone, Default)]
 pub struct CallContext {
     /// Counts what is done under this context.
     pub usage: Arc<Usage>,
+    /// The document that the answers are for: what it uses is noted in the cache, so that a purge finds it.
+    pub user: Option<CacheUser>,
 }
 
 impl CallContext {
+    /// A context of a document's job.
+    pub fn of(user: CacheUser) -> Self {
+        Self { user: Some(user), ..Self::default() }
+    }
+
     /// A context with counters at zero.
     pub fn new() -> Self {
         Self::default()

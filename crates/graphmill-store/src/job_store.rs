@@ -73,6 +73,16 @@ pub trait JobStore: CollectionStore {
     /// begun to publish. Durable. Accepting it again while it is open gives the same answer.
     async fn accept_document_delete(&self, collection: &CollectionId, document: DocumentId) -> Result<DocumentDelete>;
 
+    /// The same for a deletion that purges; one that is open and does not is made one that does. Durable.
+    async fn accept_document_purge(&self, collection: &CollectionId, document: DocumentId) -> Result<DocumentDelete>;
+
+    /// Blobs that only older jobs of the document name, for a purge; `None` while one of those jobs has not ended.
+    async fn purgeable_blobs(&self, delete: &DocumentDelete) -> Result<Option<Vec<String>>>;
+
+    /// Removes logs, kept outputs and names of blobs of the document's older jobs; answers how many log lines there were. Durable. Repeating it
+    /// changes nothing.
+    async fn purge_document(&self, delete: &DocumentDelete) -> Result<u64>;
+
     /// Deletions that were accepted and not finished, oldest first.
     async fn open_document_deletes(&self, limit: u32) -> Result<Vec<DocumentDelete>>;
 

@@ -282,6 +282,8 @@ pub struct DocumentDelete {
     pub document: DocumentId,
     /// The deletion's ticket.
     pub seq: Seq,
+    /// Whether it removes logs, originals and cached answers too.
+    pub purge: bool,
 }
 
 /// What a blob is to the row that names it.

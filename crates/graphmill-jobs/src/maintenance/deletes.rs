@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use graphmill_core::CacheUser;
 use graphmill_graph::records::RemoveOutcome;
 use graphmill_store::records::DocumentDelete;
 use tokio::sync::Notify;
 
-use super::Stores;
 use super::collections::{Deletions, Round};
 use super::leftovers::delete_unnamed;
+use super::{Purged, Stores};
 
 /// Deletions looked at in one round.
 const BATCH: u32 = 100;
@@ -66,8 +67,65 @@ async fn carry_out(stores: &Stores, delete: &DocumentDelete) -> Result<(), ()> {
     if let Err(error) = stores.graph.sweep_document(document).await {
         tracing::warn!(%document, %error, "staged chunks could not be swept; the periodic sweep will do it");
     }
-    delete_unnamed(stores, blobs).await;
+    let purged = if delete.purge { Some(purge(stores, delete).await?) } else { None };
+    let freed = delete_unnamed(stores, blobs).await;
     stores.jobs.finish_document_delete(delete).await.map_err(|error| {
         tracing::warn!(%document, %error, "a carried out deletion could not be noted; it is carried out again");
-    })
+    })?;
+    if let Some(mut purged) = purged {
+        purged.bytes += freed;
+        tracing::info!(%document, purged.cache_entries, purged.log_lines, purged.bytes, "document purged");
+        // Nobody may be waiting for it.
+        let _ = stores.purges.send((delete.seq, purged));
+    }
+    Ok(())
+}
+
+/// Removes what the document left outside the graph. Files go before the rows that name them, so that a kill in between leaves nothing behind.
+async fn purge(stores: &Stores, delete: &DocumentDelete) -> Result<Purged, ()> {
+    let document = delete.document;
+    let work = async {
+        let Some(keys) = stores.jobs.purgeable_blobs(delete).await? else { return Ok(None) };
+        let mut purged = Purged { bytes: delete_blobs(stores, keys).await?, ..Purged::default() };
+        graphmill_core::fault_point!("document_purge.after_blobs");
+        purged.log_lines = stores.jobs.purge_document(delete).await?;
+        graphmill_core::fault_point!("document_purge.after_rows");
+        let answers = stores.cache.purge(CacheUser { document, seq: delete.seq }).await?;
+        graphmill_core::fault_point!("document_purge.after_cache");
+        (purged.cache_entries, purged.bytes) = (answers.entries, purged.bytes + answers.bytes);
+        Ok(Some(purged))
+    };
+    match work.await {
+        Ok(Some(purged)) => Ok(purged),
+        Ok(None) => {
+            tracing::info!(%document, "a purge waits for a job of the document that is being published");
+            Err(())
+        }
+        Err(error) => {
+            let error: PurgeError = error;
+            tracing::warn!(%document, %error, "a document could not be purged yet; it is tried again");
+            Err(())
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum PurgeError {
+    #[error(transparent)]
+    Jobs(#[from] graphmill_store::Error),
+    #[error(transparent)]
+    Graph(#[from] graphmill_graph::Error),
+    #[error(transparent)]
+    Cache(#[from] graphmill_core::CacheError),
+}
+
+/// Deletes those that no published document names; answers the bytes that it freed.
+async fn delete_blobs(stores: &Stores, keys: Vec<String>) -> Result<u64, PurgeError> {
+    let mut freed = 0;
+    for key in stores.graph.blobs_unnamed_among(&keys).await? {
+        let size = stores.blobs.size(&key).await?.unwrap_or(0);
+        stores.blobs.delete(&key).await?;
+        freed += size;
+    }
+    Ok(freed)
 }

@@ -215,6 +215,9 @@ impl EntityExtractor for OpenAiExtractor {
         ctx: &CallContext,
     ) -> Result<Extraction, Error> {
         let key = self.key(collection, &chunk);
+        if let Some(user) = ctx.user {
+            self.cache.note_use(user, std::slice::from_ref(&key)).await?;
+        }
         let _claim = self.in_flight.claim(vec![key.clone()]).await;
         if let Some(extraction) = self.look_up(&key, chunk, ctx).await? {
             return Ok(extraction);

@@ -297,6 +297,9 @@ impl Embedder for OpenAiEmbedder {
         ctx: &CallContext,
     ) -> Result<Vec<EmbedAnswer>, Error> {
         let keys: Vec<CacheKey> = inputs.iter().map(|input| self.key(collection, input.text)).collect();
+        if let Some(user) = ctx.user {
+            self.cache.note_use(user, &keys).await?;
+        }
         let mut seen = std::collections::HashSet::with_capacity(keys.len());
         let distinct: Vec<Missing<'_>> = keys
             .iter()

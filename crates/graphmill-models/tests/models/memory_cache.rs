@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use graphmill_core::{CacheError, CacheKey, CollectionId, ContentCache};
+use graphmill_core::{CacheError, CacheKey, CacheUser, CollectionId, ContentCache, PurgedAnswers};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
@@ -44,6 +44,14 @@ impl ContentCache for MemoryCache {
         permit.forget();
         self.entries.lock().extend(new);
         Ok(())
+    }
+
+    async fn note_use(&self, _: CacheUser, _: &[CacheKey]) -> Result<(), CacheError> {
+        Ok(())
+    }
+
+    async fn purge(&self, _: CacheUser) -> Result<PurgedAnswers, CacheError> {
+        Ok(PurgedAnswers::default())
     }
 
     async fn delete_collection(&self, collection: &CollectionId) -> Result<u64, CacheError> {

@@ -6,8 +6,8 @@ use super::Fixture;
 use super::builders::{about, claim, claim_one, completed, document, enqueue, failed, upload};
 use super::state::status;
 use crate::JobStore;
-use crate::records::{CancelOutcome, Enqueued, RetryOutcome};
-use crate::requests::{Ending, TicketKind};
+use crate::records::{BlobRole, CancelOutcome, Enqueued, LogLevel, RetryOutcome};
+use crate::requests::{Ending, LogQuery, NewJob, NewLog, TicketKind};
 
 async fn overtaken(store: &dyn JobStore, job: crate::requests::NewJob) -> String {
     match store.enqueue(job).await.expect("enqueue") {
@@ -61,6 +61,42 @@ pub async fn reingestion_waits_for_everything_else(f: &mut dyn Fixture) {
     assert!(overtaken(&*store, again()).await.contains("deletion"), "names the deletion");
     store.finish_document_delete(&delete).await.expect("finish");
     enqueue(&*store, again()).await;
+}
+
+/// A purge takes what older jobs of the document left, and nothing of a later one; a deletion that is open becomes one that purges.
+pub async fn a_purge_removes_what_older_jobs_left(f: &mut dyn Fixture) {
+    let store = f.store();
+    let with_blobs = |keys: &[&str]| NewJob {
+        blobs: keys.iter().map(|key| (BlobRole::Original, (*key).to_owned())).collect(),
+        ..about("a.pdf", TicketKind::Upload)
+    };
+    let line = NewLog { level: LogLevel::Info, message: "secret".into(), context: serde_json::Map::new() };
+    let first = enqueue(&*store, with_blobs(&["old", "shared"])).await;
+    let fence = claim_one(&*store).await.fence;
+    store.append_logs(fence, vec![line.clone(), line.clone()]).await.expect("logs");
+    store.commit_intent(fence).await.expect("intent");
+    let plain = store.accept_document_delete(&CollectionId::default(), document("a.pdf")).await.expect("delete");
+    let purge = store.accept_document_purge(&CollectionId::default(), document("a.pdf")).await.expect("purge");
+    assert_eq!((plain.purge, purge.purge, plain.seq), (false, true, purge.seq));
+    store.finish_document_delete(&plain).await.expect("it is answered");
+    assert_eq!(store.open_document_deletes(9).await.expect("open"), [purge.clone()], "the purge is still to come");
+    assert_eq!(store.purgeable_blobs(&purge).await.expect("blobs"), None, "a job is being published");
+    store.end(fence, Ending::Overtaken { message: "Overtaken".into() }).await.expect("end");
+    let later = enqueue(&*store, with_blobs(&["new", "shared"])).await;
+    assert_eq!(store.purgeable_blobs(&purge).await.expect("blobs"), Some(vec!["old".to_owned()]));
+    let fence = claim_one(&*store).await.fence;
+    store.append_logs(fence, vec![line]).await.expect("logs");
+    let all = LogQuery { level: None, after: None, descending: false, limit: 9 };
+    let before = store.logs(first.id, &all).await.expect("logs").total;
+    assert_eq!(store.purge_document(&purge).await.expect("purge"), before);
+    assert_eq!(store.purge_document(&purge).await.expect("purge"), 0, "twice is once");
+    assert_eq!(store.logs(first.id, &all).await.expect("logs").total, 0);
+    assert!(store.logs(later.id, &all).await.expect("logs").total >= 1);
+    let keys = ["old", "new", "shared"].map(str::to_owned);
+    assert_eq!(store.unnamed_among(&keys).await.expect("names"), ["old"]);
+    store.finish_document_delete(&purge).await.expect("finish");
+    assert!(store.open_document_deletes(9).await.expect("open").is_empty());
+    assert!(matches!(store.retry(first.id, None).await.expect("retry"), RetryOutcome::Overtaken { .. }));
 }
 
 /// Refused while something later is unended or published, whether the graph store still knows of it or not.

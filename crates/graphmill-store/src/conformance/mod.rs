@@ -70,7 +70,7 @@ suite! {
     fences: a_stale_epoch_writes_nothing;
     documents: uploads_end_as_accepted, reingestion_waits_for_everything_else, a_retry_is_refused_when_overtaken,
         a_delete_cancels_older_jobs_but_those_with_intent, a_delete_is_kept_until_finished,
-        a_retry_of_quarantined_chunks_follows_the_same_rule, tickets_only_rise;
+        a_retry_of_quarantined_chunks_follows_the_same_rule, tickets_only_rise, a_purge_removes_what_older_jobs_left;
     queue: higher_priority_first_then_age, collections_share_fairly, exclusive_keys_run_one_at_a_time,
         a_parked_job_says_for_which_it_waits, equal_pending_requests_are_one, places_and_types_are_kept,
         snoozed_jobs_wait_for_their_time, a_paused_type_is_not_claimed;

@@ -98,6 +98,7 @@ pub(crate) fn accept_delete(
     tx: &mut JobsTx<'_>,
     collection: &CollectionId,
     document: DocumentId,
+    mut purge: bool,
 ) -> Result<DocumentDelete> {
     quota::refuse_deleting(tx.conn, collection)?;
     if let Some(open) = newest_open(tx.conn, document)? {
@@ -105,21 +106,27 @@ pub(crate) fn accept_delete(
             .conn
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE document = ?1 AND seq > ?2)")?
             .query_row(params![document.as_bytes(), signed(open.seq.0)], |row| row.get(0))?;
+        purge |= open.purge;
         if !overtaken {
-            return Ok(open);
+            tx.conn
+                .prepare_cached("UPDATE document_delete SET purge = ?2 WHERE seq = ?1")?
+                .execute(params![signed(open.seq.0), purge])?;
+            return Ok(DocumentDelete { purge, ..open });
         }
         // The new one does its work too.
         finish_delete(tx, &open)?;
     }
     let seq = next_ticket(tx.conn)?;
     tx.conn
-        .prepare_cached("INSERT INTO document_delete (seq, collection, document, accepted_at) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![signed(seq.0), collection.as_str(), document.as_bytes(), tx.now().as_millis()])?;
+        .prepare_cached(
+            "INSERT INTO document_delete (seq, collection, document, accepted_at, purge) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![signed(seq.0), collection.as_str(), document.as_bytes(), tx.now().as_millis(), purge])?;
     for key in older_unended(tx.conn, document)? {
         let held = Held::by_key(tx.conn, key)?;
         cancel_held(tx, held, "Overtaken: the document was deleted", "overtaken")?;
     }
-    Ok(DocumentDelete { collection: collection.clone(), document, seq })
+    Ok(DocumentDelete { collection: collection.clone(), document, seq, purge })
 }
 
 /// Those that have not begun to publish.
@@ -133,7 +140,7 @@ fn older_unended(conn: &Connection, document: DocumentId) -> Result<Vec<i64>> {
 
 fn newest_open(conn: &Connection, document: DocumentId) -> Result<Option<DocumentDelete>> {
     let mut statement = conn.prepare_cached(
-        "SELECT seq, collection, document FROM document_delete WHERE document = ?1 AND finished_at IS NULL ORDER BY seq DESC LIMIT 1",
+        "SELECT seq, collection, document, purge FROM document_delete WHERE document = ?1 AND finished_at IS NULL ORDER BY seq DESC LIMIT 1",
     )?;
     Ok(statement.query_row([document.as_bytes()], document_delete).optional()?)
 }
@@ -143,25 +150,27 @@ fn document_delete(row: &Row<'_>) -> rusqlite::Result<DocumentDelete> {
         seq: Seq(unsigned(row, 0)?),
         collection: word(row, 1)?,
         document: DocumentId::from_bytes(row.get(2)?),
+        purge: row.get(3)?,
     })
 }
 
 /// Oldest first.
 pub(crate) fn open_deletes(conn: &Connection, limit: u32) -> Result<Vec<DocumentDelete>> {
     let mut statement = conn.prepare_cached(
-        "SELECT seq, collection, document FROM document_delete WHERE finished_at IS NULL ORDER BY seq LIMIT ?1",
+        "SELECT seq, collection, document, purge FROM document_delete WHERE finished_at IS NULL ORDER BY seq LIMIT ?1",
     )?;
     let rows = statement.query_map([limit], document_delete)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Finishing twice changes nothing.
+/// Finishing twice changes nothing; one that is to purge by now is not finished by what did not.
 pub(crate) fn finish_delete(tx: &mut JobsTx<'_>, delete: &DocumentDelete) -> Result<()> {
     tx.conn
         .prepare_cached(
-            "UPDATE document_delete SET finished_at = ?1 WHERE seq = ?2 AND document = ?3 AND finished_at IS NULL",
+            "UPDATE document_delete SET finished_at = ?1 WHERE seq = ?2 AND document = ?3 AND finished_at IS NULL \
+             AND purge = ?4",
         )?
-        .execute(params![tx.now().as_millis(), signed(delete.seq.0), delete.document.as_bytes()])?;
+        .execute(params![tx.now().as_millis(), signed(delete.seq.0), delete.document.as_bytes(), delete.purge])?;
     quota::note_deleted(tx.conn, &delete.collection, delete.document, signed(delete.seq.0))?;
     forget_deletes(tx.conn, delete.document)
 }
@@ -174,6 +183,39 @@ pub(crate) fn forget_deletes(conn: &Connection, document: DocumentId) -> Result<
     )?
     .execute([document.as_bytes()])?;
     Ok(())
+}
+
+/// Jobs of the document with a lower ticket.
+const OLDER: &str = "SELECT key FROM job WHERE document = ?1 AND seq < ?2";
+
+/// Blobs that only older jobs of the document name; `None` while one of those jobs has not ended.
+pub(crate) fn purgeable_blobs(conn: &Connection, delete: &DocumentDelete) -> Result<Option<Vec<String>>> {
+    let bound = params![delete.document.as_bytes(), signed(delete.seq.0)];
+    let unended = format!("SELECT 1 FROM job WHERE key IN ({OLDER}) AND status IN ('pending', 'running')");
+    if conn.prepare_cached(&unended)?.exists(bound)? {
+        return Ok(None);
+    }
+    let sql = format!(
+        "SELECT DISTINCT blob FROM blob b WHERE job IN ({OLDER}) \
+         AND NOT EXISTS (SELECT 1 FROM blob o WHERE o.blob = b.blob AND o.job NOT IN ({OLDER}))"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let blobs = statement.query_map(bound, |row| row.get(0))?;
+    Ok(Some(blobs.collect::<rusqlite::Result<_>>()?))
+}
+
+/// Removes logs, kept outputs and names of blobs of older jobs of the document; answers how many log lines there were.
+pub(crate) fn purge(conn: &Connection, delete: &DocumentDelete) -> Result<u64> {
+    let mut lines = 0;
+    for table in ["log", "unit", "stage_data", "blob"] {
+        let gone = conn
+            .prepare_cached(&format!("DELETE FROM {table} WHERE job IN ({OLDER})"))?
+            .execute(params![delete.document.as_bytes(), signed(delete.seq.0)])?;
+        if table == "log" {
+            lines = gone as u64;
+        }
+    }
+    Ok(lines)
 }
 
 /// Those with an unended job or an open deletion, in the order given.

@@ -213,7 +213,9 @@ CREATE TABLE document_delete (
   collection TEXT NOT NULL,
   document BLOB NOT NULL CHECK (length(document) = 16),
   accepted_at INTEGER NOT NULL,
-  finished_at INTEGER
+  finished_at INTEGER,
+  -- Logs, originals and cached answers go too.
+  purge INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX document_delete_of ON document_delete (document, seq);
 CREATE INDEX document_delete_open ON document_delete (seq) WHERE finished_at IS NULL;

@@ -94,7 +94,22 @@ impl JobStore for SqliteJobStore {
 
     async fn accept_document_delete(&self, collection: &CollectionId, document: DocumentId) -> Result<DocumentDelete> {
         let collection = collection.clone();
-        self.writer.write(STATE, move |tx| documents::accept_delete(tx, &collection, document)).await
+        self.writer.write(STATE, move |tx| documents::accept_delete(tx, &collection, document, false)).await
+    }
+
+    async fn accept_document_purge(&self, collection: &CollectionId, document: DocumentId) -> Result<DocumentDelete> {
+        let collection = collection.clone();
+        self.writer.write(STATE, move |tx| documents::accept_delete(tx, &collection, document, true)).await
+    }
+
+    async fn purgeable_blobs(&self, delete: &DocumentDelete) -> Result<Option<Vec<String>>> {
+        let delete = delete.clone();
+        self.readers.read(move |conn| documents::purgeable_blobs(conn, &delete)).await
+    }
+
+    async fn purge_document(&self, delete: &DocumentDelete) -> Result<u64> {
+        let delete = delete.clone();
+        self.writer.write(STATE, move |tx| documents::purge(tx.conn, &delete)).await
     }
 
     async fn open_document_deletes(&self, limit: u32) -> Result<Vec<DocumentDelete>> {

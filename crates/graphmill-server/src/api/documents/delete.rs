@@ -1,18 +1,24 @@
 //! `DELETE /api/documents/{document_id}`: takes a document and all that only it holds out of the graph, and cancels its unended jobs. 200 when it is done;
-//! 202 after a second, and it is carried out as soon as that can be, over restarts too. 404: there is no such document.
+//! 202 after a second, and it is carried out as soon as that can be, over restarts too. With `purge=true` it is done when the original, the page text, logs
+//! and kept outputs of its jobs, and cached answers of models that no other document uses are gone too; `purged` says how much. 400: a bad `purge`.
+//! 404: there is no such document.
 
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use graphmill_core::{CollectionId, DocumentId};
+use graphmill_core::{CollectionId, DocumentId, Seq};
+use graphmill_jobs::maintenance::Purged;
 use graphmill_store::records::DocumentDelete;
 use serde::Serialize;
-use tokio::time::{Instant, sleep};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{sleep, timeout};
 
 use super::standing_job;
 use crate::error::no_such_document;
+use crate::params::Params;
 use crate::path::DocumentPath;
 use crate::{AppState, Result, Scope};
 
@@ -27,26 +33,59 @@ pub(crate) struct Answer {
     message: &'static str,
     document_id: DocumentId,
     status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purged: Option<Purged>,
 }
 
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,
     DocumentPath(id): DocumentPath,
+    params: Params,
 ) -> Result<(StatusCode, Json<Answer>)> {
+    let purge = params.flag("purge")?;
     let collection = collection_of(&state, id).await?.filter(|collection| scope.admits(collection));
     let collection = collection.ok_or_else(|| no_such_document(&id.to_string()))?;
-    let delete = state.jobs().accept_document_delete(&collection, id).await?;
+    // Listened for before it can have been carried out.
+    let purges = state.services.maintenance.purges();
+    let delete = if purge {
+        state.jobs().accept_document_purge(&collection, id).await?
+    } else {
+        state.jobs().accept_document_delete(&collection, id).await?
+    };
     state.services.maintenance.nudge();
-    let until = Instant::now() + WAIT;
-    while !is_done(&state, &delete).await {
-        if Instant::now() >= until {
-            let answer = Answer { message: "Document deletion accepted", document_id: id, status: "deleting" };
-            return Ok((StatusCode::ACCEPTED, Json(answer)));
+    let done = async { if purge { purged(purges, delete.seq).await } else { removed(&state, &delete).await } };
+    match timeout(WAIT, done).await {
+        Ok(purged) => {
+            let answer = Answer { message: "Document deleted", document_id: id, status: "deleted", purged };
+            Ok((StatusCode::OK, Json(answer)))
         }
+        Err(_) => {
+            let answer =
+                Answer { message: "Document deletion accepted", document_id: id, status: "deleting", purged: None };
+            Ok((StatusCode::ACCEPTED, Json(answer)))
+        }
+    }
+}
+
+/// Waits until the document is out of the graph.
+async fn removed(state: &AppState, delete: &DocumentDelete) -> Option<Purged> {
+    while !is_done(state, delete).await {
         sleep(LOOK_EVERY).await;
     }
-    Ok((StatusCode::OK, Json(Answer { message: "Document deleted", document_id: id, status: "deleted" })))
+    None
+}
+
+/// Waits until the purge under this ticket was carried out, which comes after the removal.
+async fn purged(mut purges: Receiver<(Seq, Purged)>, wanted: Seq) -> Option<Purged> {
+    loop {
+        match purges.recv().await {
+            Ok((seq, purged)) if seq == wanted => return Some(purged),
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            // The server stops; the purge goes on after the next start.
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
 }
 
 /// The collection of a document that is published, stands in a job (also one that failed), or is being deleted.
@@ -105,6 +144,34 @@ mod tests {
         }
         assert_eq!(gone().await, (404, "not_found".into(), format!("there is no document {document}")));
         assert_eq!(server.delete(&format!("/api/documents/{}", no_document())).await.error().0, 404);
+    }
+
+    #[tokio::test]
+    async fn a_purge_says_what_it_removed() {
+        let server = TestServer::start().await;
+        server.upload("a.txt", "Pumps pump.").await;
+        let claimed = server.claim().await;
+        let document = server.publish(&claimed.job).await;
+        let line = |n: u32| graphmill_store::requests::NewLog {
+            level: graphmill_store::records::LogLevel::Info,
+            message: format!("line {n}"),
+            context: serde_json::Map::new(),
+        };
+        server.state.jobs().append_logs(claimed.fence, (0..3).map(line).collect()).await.unwrap();
+        server.end(claimed.fence, completed()).await;
+        let uri = format!("/api/documents/{document}");
+        assert_eq!(server.delete(&format!("{uri}?purge=maybe")).await.error().0, 400);
+        let answer = server.delete(&format!("{uri}?purge=true")).await;
+        let purged = &answer.json()["purged"];
+        assert_eq!((answer.status.as_u16(), &answer.json()["status"]), (200, &"deleted".into()));
+        let keys: Vec<_> = purged.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["cache_entries", "log_lines", "bytes"]);
+        assert!(purged["log_lines"].as_u64().unwrap() >= 3, "{purged}");
+        assert_eq!((&purged["cache_entries"], &purged["bytes"]), (&0.into(), &"Pumps pump.".len().into()));
+        assert_eq!(server.blob_files(), Vec::<std::path::PathBuf>::new());
+        let logs = server.get(&format!("/api/jobs/{}/logs", claimed.job.id)).await.json();
+        assert_eq!(logs["total"], 0);
+        assert_eq!(server.delete(&format!("{uri}?purge=true")).await.error().0, 404);
     }
 
     #[tokio::test]

@@ -127,3 +127,6 @@ CREATE TABLE paused_type (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX job_waiting ON job (exclusive_key) WHERE status = 'pending' AND exclusive_key IS NOT NULL;
+
+-- Deletions that remove logs, originals and cached answers too.
+ALTER TABLE document_delete ADD COLUMN purge INTEGER NOT NULL DEFAULT 0;
