@@ -143,6 +143,9 @@ async fn random_lives_are_found_exactly_whatever_is_merged_or_gone() {
     assert!(segments < 40 && chunks < 1_200, "{segments} segments of {chunks} chunks");
 }
 
+/// What is done to the file, and how.
+type Damage = (&'static str, fn(&Path));
+
 #[tokio::test]
 async fn a_lost_damaged_foreign_or_older_index_is_made_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -156,7 +159,7 @@ async fn a_lost_damaged_foreign_or_older_index_is_made_again() {
     let wanted = answers(&graph, &space).await;
     drop(graph);
     let path = index_file(folder.path());
-    let damage: [(&str, fn(&Path)); 7] = [
+    let damage: [Damage; 7] = [
         ("lost", |path| fs::remove_file(path).unwrap()),
         ("empty", |path| fs::write(path, b"").unwrap()),
         ("no database", |path| {
