@@ -205,6 +205,11 @@ impl TestApp {
         answer(self.http.post(format!("{}{path}", self.url)).json(body)).await
     }
 
+    /// PATCH of JSON.
+    pub async fn patch_json(&self, path: &str, body: &Value) -> anyhow::Result<(u16, Value)> {
+        answer(self.http.patch(format!("{}{path}", self.url)).json(body)).await
+    }
+
     /// DELETE.
     pub async fn delete(&self, path: &str) -> anyhow::Result<(u16, Value)> {
         answer(self.http.delete(format!("{}{path}", self.url))).await

@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod collections;
+
+pub(crate) use collections::CollectionsCommand;
+
 /// Turns document collections into a knowledge graph, as durable background jobs.
 #[derive(Debug, Parser)]
 #[command(name = "graphmill", version, about, arg_required_else_help = true, propagate_version = true)]
@@ -45,6 +49,9 @@ pub(crate) enum Command {
     /// List, follow, cancel and retry jobs
     #[command(subcommand)]
     Jobs(JobsCommand),
+    /// List, make, change and delete collections
+    #[command(subcommand)]
+    Collections(CollectionsCommand),
     /// Write the graph of a collection as JSON Lines
     Export(ExportArgs),
     /// Write jobs, graph, cache and files of this moment to one file, while jobs run

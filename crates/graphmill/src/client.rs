@@ -80,6 +80,21 @@ impl Client {
         self.send(self.http.post(format!("{}{path}", self.base))).await
     }
 
+    /// POST of JSON.
+    pub(crate) async fn post_json(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.send(self.http.post(format!("{}{path}", self.base)).json(body)).await
+    }
+
+    /// PATCH of JSON.
+    pub(crate) async fn patch_json(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.send(self.http.patch(format!("{}{path}", self.base)).json(body)).await
+    }
+
+    /// DELETE.
+    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        self.send(self.http.delete(format!("{}{path}", self.base))).await
+    }
+
     /// POST of a multipart form.
     pub(crate) async fn post_form(&self, path: &str, form: reqwest::multipart::Form) -> anyhow::Result<Value> {
         self.send(self.http.post(format!("{}{path}", self.base)).multipart(form)).await

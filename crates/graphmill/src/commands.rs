@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod backup;
+pub(crate) mod collections;
 pub(crate) mod export;
 pub(crate) mod ingest;
 pub(crate) mod jobs;

@@ -69,6 +69,7 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
         Command::Jobs(JobsCommand::Retry { job }) => commands::jobs::retry(config, &job).await,
         Command::Backup(args) => commands::backup::run(config, args).await,
         Command::Restore(args) => commands::restore::run(config, args).await,
+        Command::Collections(command) => commands::collections::run(config, command).await,
         Command::Export(args) => commands::export::run(config, args).await,
         Command::Stats(args) => commands::stats::run(config, args).await,
         Command::Version | Command::ParseChild => Ok(ExitCode::SUCCESS), // answered in `run` and `main`

@@ -4,6 +4,7 @@ mod backup;
 mod cancel;
 mod cases;
 mod cli;
+mod collections;
 mod contract;
 mod disk;
 mod documents;
