@@ -103,6 +103,29 @@ async fn progress(state: &AppState, record: &CollectionRecord, deletion: &Collec
     Ok(DeletionShape { accepted_at: deletion.accepted_at, progress, left, total: deletion.total })
 }
 
+/// A deletion as statistics show it.
+#[derive(Debug, Serialize)]
+pub(crate) struct UnderWay {
+    collection: CollectionId,
+    #[serde(flatten)]
+    deletion: DeletionShape,
+}
+
+/// The deletions under way, of one collection or of all.
+pub(crate) async fn under_way(state: &AppState, only: Option<&CollectionId>) -> Result<Vec<UnderWay>> {
+    let mut found = Vec::new();
+    for (collection, deletion) in state.jobs().deleting_collections().await? {
+        if only.is_some_and(|only| *only != collection) {
+            continue;
+        }
+        if let Some(record) = state.jobs().collection(&collection).await? {
+            let deletion = progress(state, &record, &deletion).await?;
+            found.push(UnderWay { collection, deletion });
+        }
+    }
+    Ok(found)
+}
+
 /// Documents, chunks and entities of a collection.
 async fn graph_items(state: &AppState, name: &CollectionId) -> Result<u64> {
     let stats = state.graph().stats(Some(name)).await?;

@@ -23,7 +23,10 @@ async fn ingest(app: &TestApp, name: &str, text: String, fields: &[(&str, &str)]
 /// Rows of every table of a data folder that holds anything, and its files; the server must not run.
 fn contents(folder: &Path) -> BTreeMap<String, i64> {
     let mut found = BTreeMap::new();
-    for file in ["jobs.db", "graph.db", "cache.db"] {
+    for file in ["jobs.db", "graph.db", "graph.search.db", "cache.db"] {
+        if !folder.join(file).exists() {
+            continue;
+        }
         let conn = rusqlite::Connection::open(folder.join(file)).unwrap();
         let mut tables = conn
             .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'")
@@ -58,6 +61,8 @@ const OF_NO_COLLECTION: &[&str] = &[
     "jobs.db:deleted_job",
     "graph.db:meta",
     "graph.db:sqlite_sequence",
+    "graph.search.db:meta",
+    "graph.search.db:sqlite_sequence",
     "cache.db:sqlite_sequence",
 ];
 

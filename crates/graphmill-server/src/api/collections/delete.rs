@@ -116,6 +116,11 @@ mod tests {
         }
         let shown = server.get("/api/collections/default").await.json();
         assert_eq!((&shown["state"], &shown["deletion"]["left"]), (&json!("deleting"), &json!(3)));
+        let stats = server.get("/api/graph/stats").await.json();
+        assert_eq!(
+            (&stats["deletions"][0]["collection"], &stats["deletions"][0]["left"]),
+            (&json!("default"), &json!(3))
+        );
         let parts: [(&str, Option<&str>, &[u8]); 1] = [("file", Some("b.txt"), b"Pumps.")];
         let refused = server.send(form(&parts)).await.error();
         assert_eq!(refused, (409, "collection_deleting".into(), "the collection default is being deleted".into()));

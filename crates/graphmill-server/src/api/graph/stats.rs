@@ -1,5 +1,5 @@
 //! `GET /api/graph/stats?collection=`: counts of live data of a collection, of all without the parameter, and how far the layers of the collection (without
-//! the parameter: the key's, else `default`) are behind. 400: a bad collection name. 404: a collection that the key does not reach.
+//! the parameter: the key's, else `default`) are behind; while collections are being deleted, `deletions` says how far that is. 400: a bad collection name. 404: a collection that the key does not reach.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,6 +8,7 @@ use graphmill_graph::listing::LayerReport;
 use graphmill_graph::records::GraphStats;
 use serde::Serialize;
 
+use crate::api::collections::{UnderWay, under_way};
 use crate::params::Params;
 use crate::{AppState, Result, Scope};
 
@@ -16,6 +17,9 @@ pub(crate) struct Answer {
     #[serde(flatten)]
     counts: GraphStats,
     layers: Layers,
+    /// Collections that are being deleted, and how far that is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    deletions: Vec<UnderWay>,
 }
 
 /// How far the layers of a collection are behind; generations and numbers are a collection's, so that those of several cannot be added up.
@@ -29,9 +33,10 @@ struct Layers {
 pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: Params) -> Result<Json<Answer>> {
     let collection = scope.reading(params.parsed("collection")?)?;
     let counts = state.graph().stats(collection.as_ref()).await?;
+    let deletions = under_way(&state, collection.as_ref()).await?;
     let collection = collection.unwrap_or_default();
     let report = state.graph().layer_report(&collection).await?;
-    Ok(Json(Answer { counts, layers: Layers { collection, report } }))
+    Ok(Json(Answer { counts, layers: Layers { collection, report }, deletions }))
 }
 
 #[cfg(test)]
