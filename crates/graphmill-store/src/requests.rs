@@ -233,6 +233,9 @@ pub struct EventFilter {
     pub job_type: Option<JobType>,
 }
 
+/// Makes an answer out of what was accepted.
+pub type AnswerOf = dyn Fn(&[AcceptedJob]) -> KeptAnswer + Send + Sync;
+
 /// A caller's key for a request that must not be carried out twice. The answer is kept for 24 hours in the transaction that accepts.
 #[derive(Clone)]
 pub struct RequestKey {
@@ -243,7 +246,7 @@ pub struct RequestKey {
     /// Hash of what is asked; the same key with another hash is refused.
     pub request: [u8; 32],
     /// Makes the answer out of what was accepted. It runs inside of the transaction, perhaps more than once.
-    pub answer: Arc<dyn Fn(&[AcceptedJob]) -> KeptAnswer + Send + Sync>,
+    pub answer: Arc<AnswerOf>,
 }
 
 impl std::fmt::Debug for RequestKey {

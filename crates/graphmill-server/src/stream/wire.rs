@@ -149,3 +149,37 @@ impl Wire for EventsWire {
         Err(Gone)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_that_stands_still_holds_the_stream_and_not_the_memory() {
+        let (mut wire, response) = EventsWire::open(Duration::from_millis(100));
+        let mut taken = 0;
+        let text = || Utf8Bytes::from_static("{}");
+        while wire.message(Some("1"), text()).await.is_ok() {
+            taken += 1;
+            assert!(taken <= BUFFERED, "messages pile up");
+        }
+        // One that reads again gets what was taken, and the end.
+        drop(wire);
+        let pieces: Vec<_> = response.into_body().into_data_stream().collect().await;
+        assert_eq!(pieces.len(), taken + 1);
+        assert_eq!(pieces[0].as_ref().unwrap(), "retry: 2000\n\n");
+        assert_eq!(pieces[1].as_ref().unwrap(), "id: 1\ndata: {}\n\n");
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_left_is_noticed() {
+        let (mut wire, response) = EventsWire::open(Duration::from_secs(60));
+        let left = async {
+            drop(response);
+        };
+        let (heard, ()) = tokio::join!(wire.listen(), left);
+        assert!(heard.is_err() && wire.heartbeat(None).await.is_err());
+    }
+}

@@ -84,10 +84,7 @@ pub async fn deleted_jobs_are_told_and_forgotten(f: &mut dyn Fixture) {
     assert_eq!(all[..before.len()], before, "what was said stays said");
     let last = all.last().expect("the deletion");
     assert_eq!((last.event.job_id, &last.event.kind), (id, &EventKind::Deleted {}));
-    assert_eq!(
-        last.event.seq,
-        before.iter().filter(|e| e.event.job_id == id).next_back().expect("its end").event.seq + 1
-    );
+    assert_eq!(last.event.seq, before.iter().rfind(|e| e.event.job_id == id).expect("its end").event.seq + 1);
     assert_eq!(last.collection, graphmill_core::CollectionId::default());
     clock.advance(KEPT - Duration::from_millis(1));
     store.requeue_lost().await.expect("what keeps house");

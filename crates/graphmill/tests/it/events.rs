@@ -50,7 +50,7 @@ impl Events {
         }
     }
 
-    async fn to_the_end(&mut self) -> Vec<(Option<String>, Value)> {
+    async fn read_all(&mut self) -> Vec<(Option<String>, Value)> {
         let mut messages = Vec::new();
         while let Some(message) = self.next().await {
             messages.push(message);
@@ -72,7 +72,7 @@ async fn c26_every_event_stream_gets_exactly_one_last_message() {
         let job = app.upload_job("tiny.txt", format!("Northgate Pump {n} is dry."), &[]).await.unwrap();
         tokio::time::sleep(Duration::from_micros(n * 170)).await;
         let url = format!("{}/api/jobs/{job}/events", app.url());
-        let messages = Events::open(app.http(), url.clone(), None).await.to_the_end().await;
+        let messages = Events::open(app.http(), url.clone(), None).await.read_all().await;
         assert_eq!(messages.iter().filter(|(_, m)| is_last(m)).count(), 1, "{messages:#?}");
         assert!(is_last(&messages.last().unwrap().1), "{messages:#?}");
         let seqs: Vec<u64> = messages.iter().map(|(_, m)| m["seq"].as_u64().unwrap()).collect();
@@ -83,7 +83,7 @@ async fn c26_every_event_stream_gets_exactly_one_last_message() {
             let again = app.http().get(&url).header("Last-Event-ID", &last).send().await.unwrap();
             assert_eq!(again.status().as_u16(), 204, "a client that has everything stays away");
             let mut resumed = Events::open(app.http(), url, Some(&seqs[0].to_string())).await;
-            let rest = resumed.to_the_end().await;
+            let rest = resumed.read_all().await;
             assert!(rest.iter().all(|(_, m)| m["seq"].as_u64().unwrap() > seqs[0]), "{rest:#?}");
             assert_eq!(rest.last().unwrap(), messages.last().unwrap());
         }
@@ -97,7 +97,7 @@ async fn events_say_what_the_socket_says() {
     let job = app.upload_job("report.md", markdown(1, 30), &[]).await.unwrap();
     assert_completed(&app.wait_ended(&job).await.unwrap());
     let url = format!("{}/api/jobs/{job}/events?since=0", app.url());
-    let events = Events::open(app.http(), url.clone(), None).await.to_the_end().await;
+    let events = Events::open(app.http(), url.clone(), None).await.read_all().await;
     let events: Vec<Value> = events.into_iter().map(|(_, message)| message).collect();
     let (mut socket, _) =
         tokio_tungstenite::connect_async(app.socket(&format!("/api/jobs/{job}/stream?since=0"))).await.unwrap();
@@ -108,7 +108,7 @@ async fn events_say_what_the_socket_says() {
         }
     }
     assert_eq!(events, told);
-    let with_logs = Events::open(app.http(), format!("{url}&logs=true"), None).await.to_the_end().await;
+    let with_logs = Events::open(app.http(), format!("{url}&logs=true"), None).await.read_all().await;
     let logs = with_logs.iter().filter(|(id, m)| m["type"] == "log" && id.is_none()).count();
     let (_, page) = app.get(&format!("/api/jobs/{job}/logs?limit=1000")).await.unwrap();
     assert_eq!(json!(logs), page["total"]);
@@ -193,7 +193,7 @@ async fn a_checker_of_all_events_misses_none_and_sees_none_twice() {
         if status == 200 {
             // The job's own stream has the same rows.
             let url = format!("{}/api/jobs/{job}/events", app.url());
-            let own = Events::open(app.http(), url, None).await.to_the_end().await;
+            let own = Events::open(app.http(), url, None).await.read_all().await;
             let kinds = |m: &Value| m["type"] == "stage_complete";
             let stages = own.iter().filter(|(_, m)| kinds(m)).count();
             let told = messages.iter().filter(|m| kinds(m)).count();
@@ -217,7 +217,7 @@ async fn a_cursor_survives_a_kill_and_belongs_to_its_folder() {
     }
     let last = stream.id.clone().unwrap();
     app.kill().await.unwrap();
-    assert!(stream.to_the_end().await.iter().all(|(_, m)| m["job_id"] == json!(job)), "the cut stream has ended");
+    assert!(stream.read_all().await.iter().all(|(_, m)| m["job_id"] == json!(job)), "the cut stream has ended");
     app.restart_quiet().await.unwrap();
     assert_completed(&app.wait_ended(&job).await.unwrap());
     let mut stream = Events::open(app.http(), format!("{}/api/jobs/events?cursor={last}", app.url()), None).await;
