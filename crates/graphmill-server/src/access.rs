@@ -17,6 +17,8 @@ use crate::{AppState, Error, Result};
 pub struct AccessPolicy {
     /// `None`: every `Host` is accepted.
     hosts: Option<Vec<HostName>>,
+    /// The port that a `Host` without one means.
+    default_port: u16,
     /// Foreign origins that are allowed, as `scheme://host[:port]` in lower case.
     origins: Vec<String>,
 }
@@ -32,7 +34,7 @@ struct HostName {
 impl AccessPolicy {
     /// Every `Host`, no foreign `Origin`.
     pub fn any() -> Self {
-        Self { hosts: None, origins: Vec::new() }
+        Self { hosts: None, default_port: 80, origins: Vec::new() }
     }
 
     /// For a server that listens on `address`. On loopback only `127.0.0.1`, `localhost`, `[::1]` and the address itself with that port, and the
@@ -52,7 +54,13 @@ impl AccessPolicy {
             ours.chain(extra.iter().map(|text| HostName::parse(text))).collect()
         });
         let origins = allowed_origins.iter().map(|o| o.trim_end_matches('/').to_ascii_lowercase()).collect();
-        Self { hosts, origins }
+        Self { hosts, default_port: 80, origins }
+    }
+
+    /// The same for a server that speaks https.
+    #[must_use]
+    pub fn over_tls(self) -> Self {
+        Self { default_port: 443, ..self }
     }
 
     fn check_host(&self, headers: &HeaderMap, uri: &Uri) -> Result<()> {
@@ -60,7 +68,9 @@ impl AccessPolicy {
         let given = host_of(headers, uri);
         let named = given.as_deref().map(HostName::parse);
         // Without a port a client means the scheme's own.
-        let fits = |h: &HostName, n: &HostName| h.name == n.name && h.port.is_none_or(|p| n.port.unwrap_or(80) == p);
+        let fits = |h: &HostName, n: &HostName| {
+            h.name == n.name && h.port.is_none_or(|p| n.port.unwrap_or(self.default_port) == p)
+        };
         if named.is_some_and(|n| hosts.iter().any(|h| fits(h, &n))) {
             return Ok(());
         }

@@ -19,6 +19,7 @@ use crate::api::search::QueryEmbedder;
 use crate::auth::Failures;
 use crate::idempotency::InFlight;
 use crate::key_ring::KeyRing;
+use crate::serve::Tls;
 use crate::stream::{AllJobs, StreamConfig, StreamHub};
 use crate::{Result, Scope};
 
@@ -52,6 +53,8 @@ pub struct Services {
 pub struct ServerConfig {
     /// Which `Host` and `Origin` are accepted.
     pub access: AccessPolicy,
+    /// Certificate and key; `None`: plain HTTP.
+    pub tls: Option<Arc<Tls>>,
     /// Sizes and counts.
     pub limits: Limits,
     /// Job streams.
@@ -68,6 +71,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             access: AccessPolicy::any(),
+            tls: None,
             limits: Limits::default(),
             stream: StreamConfig::default(),
             build: BuildInfo::default(),
@@ -86,11 +90,22 @@ pub struct Limits {
     pub files: usize,
     /// Connections at once; more wait to be accepted.
     pub connections: usize,
+    /// Connections at once of one address (of one /64 network of IPv6); those of this machine are not counted.
+    pub connections_per_address: usize,
+    /// Longest wait for the head of a request, longest pause in which a client reads nothing of what is written to it, and how long an idle connection
+    /// is kept.
+    pub idle: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { file_bytes: 50 * 1024 * 1024, files: 1_000, connections: 8_192 }
+        Self {
+            file_bytes: 50 * 1024 * 1024,
+            files: 1_000,
+            connections: 8_192,
+            connections_per_address: 512,
+            idle: Duration::from_secs(60),
+        }
     }
 }
 

@@ -27,6 +27,9 @@ pub enum Error {
     /// The graph store said no.
     #[error(transparent)]
     Graph(#[from] graphmill_graph::Error),
+    /// Certificate or key cannot be used. Says what to do.
+    #[error("{0}")]
+    Tls(String),
     /// The server cannot take connections.
     #[error("cannot take connections: {0}")]
     Listen(std::io::Error),
@@ -71,9 +74,10 @@ impl Error {
             Self::Jobs(S::Invalid(_)) | Self::Graph(G::Invalid(_)) => ErrorCode::InvalidParameter,
             Self::Jobs(S::Full(_)) | Self::Graph(G::Full(_)) => ErrorCode::StorageFull,
             Self::Graph(G::Unavailable { .. }) => ErrorCode::GraphUnavailable,
-            Self::Jobs(S::Fenced(_) | S::Forbidden(_)) | Self::Graph(G::StaleRun { .. }) | Self::Listen(_) => {
-                ErrorCode::Internal
-            }
+            Self::Jobs(S::Fenced(_) | S::Forbidden(_))
+            | Self::Graph(G::StaleRun { .. })
+            | Self::Listen(_)
+            | Self::Tls(_) => ErrorCode::Internal,
             Self::Jobs(S::Unusable(_) | S::Backend(_) | S::Blob { .. })
             | Self::Graph(G::WrongJobStore { .. } | G::Unusable(_) | G::Backend(_)) => ErrorCode::StorageFailed,
         }

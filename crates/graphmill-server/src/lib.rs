@@ -28,5 +28,5 @@ pub use error::{Error, Result, status_of};
 pub use key_ring::{KeyPolicy, KeyRing};
 pub use router::router;
 pub use scope::Scope;
-pub use serve::serve;
+pub use serve::{Tls, serve};
 pub use stream::StreamConfig;

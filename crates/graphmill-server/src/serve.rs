@@ -1,37 +1,28 @@
 //! Serving connections: limits on time and size below HTTP, and an end in good order.
 
+mod addresses;
+mod connection;
+mod own_errors;
+mod pace;
 mod patience;
+mod tls;
 
 use std::io;
-use std::pin::pin;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::patience::Patience;
+use self::addresses::Addresses;
+pub(crate) use self::addresses::network_of;
+use self::connection::Connections;
+pub use self::tls::Tls;
 use crate::{AppState, Error, Result, router};
-
-/// Longest wait for the head of a request; also how long an idle connection is kept.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Longest time in which a client may read nothing of what is written to it.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Buffer of a connection, in bytes: bounds the head of a request, and how much of a body is held before a handler takes it.
-const BUFFER_BYTES: usize = 64 * 1024;
-
-/// Longest head of a request, in bytes.
-const HEAD_BYTES: usize = 32 * 1024;
-
-/// Most headers of a request.
-const MOST_HEADERS: usize = 100;
 
 /// Serves `listener` until `shutdown`; then takes no new connection, lets open requests end for the configured grace, tells open streams that
 /// the server stops, and returns.
@@ -39,41 +30,36 @@ const MOST_HEADERS: usize = 100;
 /// # Errors
 /// The listener is broken for good.
 pub async fn serve(listener: TcpListener, state: AppState, shutdown: CancellationToken) -> Result<()> {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(BUFFER_BYTES)
-        .max_header_size(HEAD_BYTES)
-        .max_headers(MOST_HEADERS);
-    let app = router(state.clone());
+    let limits = &state.config.limits;
+    let common = Arc::new(Connections::new(router(state.clone()), state.config.tls.clone(), limits));
     let connections = TaskTracker::new();
     let abort = CancellationToken::new();
-    let places = Arc::new(Semaphore::new(state.config.limits.connections));
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let addresses = Addresses::new(limits.connections_per_address);
     let result = loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break Ok(()),
             accepted = accept(&listener, &places) => accepted,
         };
-        let (stream, place) = match accepted {
+        let (stream, peer, place) = match accepted {
             Ok(accepted) => accepted,
             Err(e) => break Err(e),
         };
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(app.clone());
-        let connection =
-            http.serve_connection(TokioIo::new(Patience::new(stream, WRITE_TIMEOUT)), service).with_upgrades();
-        let (stop, abort) = (shutdown.clone(), abort.clone());
-        connections.spawn(async move {
-            let _place = place;
-            let mut connection = pin!(connection);
-            // What a client does to its connection is no error of ours: nothing is logged.
-            tokio::select! {
-                _ = connection.as_mut() => return,
-                () = abort.cancelled() => return,
-                () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+        let Some(held) = addresses.take(peer.ip()) else {
+            if common.tls.is_none() {
+                connections.spawn(async move {
+                    let _place = place;
+                    too_many(stream).await;
+                });
             }
+            continue;
+        };
+        let (common, stop, abort) = (common.clone(), shutdown.clone(), abort.clone());
+        connections.spawn(async move {
+            let _places = (place, held);
             tokio::select! {
-                _ = connection => {}
+                () = common.serve(stream, peer, stop) => {}
                 () = abort.cancelled() => {}
             }
         });
@@ -102,11 +88,11 @@ pub async fn serve(listener: TcpListener, state: AppState, shutdown: Cancellatio
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.map_err(|e| Error::Listen(io::Error::other(e)))?;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return Ok((stream, place)),
+            Ok((stream, peer)) => return Ok((stream, peer, place)),
             // The client is gone already.
             Err(e)
                 if matches!(
@@ -123,12 +109,23 @@ async fn accept(
     }
 }
 
+/// An address that holds its most connections.
+async fn too_many(mut stream: TcpStream) {
+    const BODY: &str = r#"{"error":"this address holds too many connections","code":"too_many_requests","hint":"close some, or raise connections_per_address in the server's settings"}"#;
+    let answer = format!(
+        "HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\ncontent-length: {}\r\nretry-after: 5\r\n\
+         connection: close\r\n\r\n{BODY}",
+        BODY.len()
+    );
+    let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(answer.as_bytes())).await;
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
 
     use graphmill_core::SystemClock;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncReadExt;
     use tokio::task::JoinHandle;
 
     use super::*;
@@ -143,7 +140,10 @@ mod tests {
     }
 
     async fn start() -> Served {
-        let limits = Limits { file_bytes: 1024 * 1024, ..Limits::default() };
+        start_with(Limits { file_bytes: 1024 * 1024, ..Limits::default() }).await
+    }
+
+    async fn start_with(limits: Limits) -> Served {
         let config = ServerConfig { limits, shutdown_grace: Duration::from_secs(1), ..ServerConfig::default() };
         let server = TestServer::with(config, Arc::new(SystemClock)).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -215,8 +215,25 @@ mod tests {
         let large =
             format!("GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx: {}\r\n\r\n", "y".repeat(100_000));
         let answer = served.talk(large.as_bytes()).await;
-        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
-        assert!(served.talk(b"\x16\x03\x01 not HTTP\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
+        assert!(answer.starts_with("HTTP/1.1 431 ") && answer.contains("\"headers_too_large\""), "{answer}");
+        for broken in [&b"\x16\x03\x01 not HTTP\r\n\r\n"[..], b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n"] {
+            let answer = served.talk(broken).await;
+            assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("\"bad_request\""), "{answer}");
+        }
+        let many = format!("GET /livez HTTP/1.1\r\nhost: x\r\n{}\r\n", "a: b\r\n".repeat(200));
+        assert!(served.talk(many.as_bytes()).await.contains("\"headers_too_large\""));
+    }
+
+    #[tokio::test]
+    async fn idle_clients_and_slow_heads_are_cut() {
+        let served = start_with(Limits { idle: Duration::from_millis(300), ..Limits::default() }).await;
+        for said in
+            ["", "GET /livez HT", "GET /livez HTTP/1.1\r\nhost: x\r\n", "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n"]
+        {
+            // Returns only because the server closes.
+            let answer = served.talk(said.as_bytes()).await;
+            assert_eq!(answer.starts_with("HTTP/1.1 200"), said.ends_with("\r\n\r\n"), "{said:?}: {answer}");
+        }
     }
 
     #[tokio::test]

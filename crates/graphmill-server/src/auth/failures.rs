@@ -1,11 +1,13 @@
 //! Wrong tokens, counted by address. Nobody guesses 256 bits; this keeps a broken or hostile client from filling the log.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use graphmill_core::Timestamp;
 use parking_lot::Mutex;
+
+use crate::serve::network_of;
 
 /// Addresses that are remembered.
 const MOST_ADDRESSES: usize = 4_096;
@@ -26,7 +28,7 @@ pub(crate) struct Failures {
 impl Failures {
     /// Counts a wrong token; the time to wait when there were too many.
     pub(crate) fn note(&self, address: IpAddr, now: Timestamp) -> Option<Duration> {
-        let (address, now) = (counted_as(address), now.as_millis());
+        let (address, now) = (network_of(address), now.as_millis());
         let mut full_at = self.full_at.lock();
         if full_at.len() >= MOST_ADDRESSES && !full_at.contains_key(&address) {
             full_at.retain(|_, at| *at > now);
@@ -48,19 +50,10 @@ impl Failures {
     }
 }
 
-/// A network of IPv6 gives its hosts 2^64 addresses each: they count as one.
-fn counted_as(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     #[test]
