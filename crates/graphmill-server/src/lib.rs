@@ -18,6 +18,8 @@ mod scope;
 mod serve;
 mod stream;
 #[cfg(test)]
+mod tenancy;
+#[cfg(test)]
 mod test_server;
 
 pub use access::AccessPolicy;

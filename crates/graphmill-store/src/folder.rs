@@ -26,6 +26,9 @@ pub struct RunningServer {
     pub pid: u32,
     /// Where it listens (`http://127.0.0.1:8000`); `None` while it starts.
     pub url: Option<String>,
+    /// BLAKE3 hash of the certificate that it shows there (hexadecimal), when it speaks https.
+    #[serde(default)]
+    pub certificate: Option<String>,
     /// Random secret that only users who may read the folder know.
     pub token: String,
 }
@@ -75,7 +78,7 @@ impl DataFolder {
             });
         }
         let token = data_encoding::HEXLOWER.encode(&rand::rng().random::<[u8; 32]>());
-        let owner = RunningServer { pid: std::process::id(), url: None, token };
+        let owner = RunningServer { pid: std::process::id(), url: None, certificate: None, token };
         let folder = Self { path: path.to_owned(), lock: Mutex::new(lock), owner: Mutex::new(owner) };
         folder.write_owner()?;
         Ok(folder)
@@ -97,6 +100,15 @@ impl DataFolder {
     /// The lock file cannot be written.
     pub fn set_url(&self, url: &str) -> Result<()> {
         self.owner.lock().url = Some(url.to_owned());
+        self.write_owner()
+    }
+
+    /// Says which certificate this process shows: the hash of it.
+    ///
+    /// # Errors
+    /// The lock file cannot be written.
+    pub fn set_certificate(&self, hash: &str) -> Result<()> {
+        self.owner.lock().certificate = Some(hash.to_owned());
         self.write_owner()
     }
 

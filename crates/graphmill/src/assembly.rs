@@ -1,7 +1,7 @@
 //! Wiring: the only place that names concrete backends. Opens the data folder, binds the stores, starts workers, maintenance and the HTTP server.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,9 @@ use graphmill_jobs::maintenance::{Maintenance, MaintenanceConfig, reconcile_coll
 use graphmill_jobs::reindex::ReindexHandler;
 use graphmill_models::{ModelChoice, ModelProvider};
 use graphmill_runtime::{CpuPool, Occupancy, Registry, Runtime, RuntimeConfig, Services};
-use graphmill_server::{AccessPolicy, AppState, BuildInfo, KeyPolicy, KeyRing, Limits, QueryEmbedder, ServerConfig};
+use graphmill_server::{
+    AccessPolicy, AppState, BuildInfo, KeyPolicy, KeyRing, Limits, QueryEmbedder, ServerConfig, Tls,
+};
 use graphmill_store::{
     Blobs, DataFolder, DiskGuard, DiskOptions, JobStore, KeyStore, SqliteContentCache, SqliteJobStore, SqliteOptions,
 };
@@ -47,7 +49,8 @@ pub(crate) struct Assembly {
     runtime: Option<Runtime>,
     maintenance: Maintenance,
     disk_watch: tokio::task::JoinHandle<()>,
-    _folder: Arc<DataFolder>,
+    tls: Option<Arc<Tls>>,
+    folder: Arc<DataFolder>,
 }
 
 /// The opened stores.
@@ -66,11 +69,14 @@ struct Stores {
 impl Assembly {
     /// Takes the data folder and starts everything; what an earlier process left goes on.
     pub(crate) async fn start(config: &Config, work: Work) -> anyhow::Result<Self> {
-        let listener = listen(config).await?;
+        let tls = config.tls.as_ref().map(|files| Tls::load(&files.certificate, &files.key, SystemClock.now()));
+        let tls = tls.transpose()?.map(Arc::new);
         let folder = Arc::new(DataFolder::lock(&config.data_dir)?);
         let stores = Stores::open(&config.data_dir, config).await?;
+        let keys = load_keys(config, &stores, folder.token(), tls.is_some()).await?;
+        let listener = listen(config).await?;
         let occupancy = Occupancy::default();
-        let url = format!("http://{}", listener.local_addr()?);
+        let url = url_of(listener.local_addr()?, tls.is_some());
         let maintenance = Maintenance::start(
             stores.jobs.clone(),
             stores.graph.clone(),
@@ -83,11 +89,10 @@ impl Assembly {
             Work::None => None,
         };
         let stop = CancellationToken::new();
-        let policy = KeyPolicy { local_token: Some(folder.token()), always: !config.listen.ip().is_loopback() };
         let services = graphmill_server::Services {
             jobs: stores.jobs.clone(),
             graph: stores.graph.clone(),
-            keys: KeyRing::load(stores.keys.clone(), stores.clock.clone(), policy).await?,
+            keys,
             query_embedder: QueryEmbedder::new(stores.models.of(&ModelChoice::default())?.embedder),
             blobs: stores.blobs.clone(),
             models: stores.models.clone(),
@@ -96,7 +101,10 @@ impl Assembly {
             backup: stores.backup.clone(),
             clock: stores.clock.clone(),
         };
-        let state = AppState::new(services, server_config(config, listener.local_addr()?));
+        let state = AppState::new(services, server_config(config, listener.local_addr()?, tls.clone()));
+        if let Some(tls) = &tls {
+            folder.set_certificate(&tls.fingerprint())?;
+        }
         folder.set_url(&url)?;
         let http_ended = CancellationToken::new();
         let http = tokio::spawn({
@@ -109,12 +117,29 @@ impl Assembly {
             }
         });
         let disk_watch = tokio::spawn(watch_disk(stores.disk));
-        Ok(Self { url, stop, http, http_ended, runtime, maintenance, disk_watch, _folder: folder })
+        Ok(Self { url, stop, http, http_ended, runtime, maintenance, disk_watch, tls, folder })
     }
 
     /// `http://address:port`.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The secret of the lock file, for callers in this process.
+    pub(crate) fn token(&self) -> String {
+        self.folder.token()
+    }
+
+    /// Reads the certificate and its key again; when they cannot be used, the old ones stay.
+    pub(crate) fn reload_certificate(&self) {
+        let Some(tls) = &self.tls else { return };
+        let reloaded = tls.reload(SystemClock.now()).map_err(anyhow::Error::from);
+        match reloaded.and_then(|()| Ok(self.folder.set_certificate(&tls.fingerprint())?)) {
+            Ok(()) => tracing::info!("the TLS certificate was read again"),
+            Err(error) => {
+                tracing::error!(%error, "the TLS certificate was not read again; the one before stays in use")
+            }
+        }
     }
 
     /// Returns when the HTTP server ended although nobody said so.
@@ -136,16 +161,40 @@ impl Assembly {
 
 async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     let address = config.listen;
-    if !address.ip().is_loopback() {
-        anyhow::bail!(
-            "listen address {address} can be reached from other machines, and this version has no keys to keep strangers out; \
-             use a loopback address such as 127.0.0.1:{}",
-            address.port()
-        );
-    }
     TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address}; choose another address with --listen or GRAPHMILL_LISTEN")
     })
+}
+
+/// The keys that there are. An address that other machines reach needs one, so that strangers are kept out from the first moment on.
+async fn load_keys(config: &Config, stores: &Stores, local: String, tls: bool) -> anyhow::Result<Arc<KeyRing>> {
+    let (address, public) = (config.listen, !config.listen.ip().is_loopback());
+    let policy = KeyPolicy { local_token: Some(local), always: public };
+    let keys = KeyRing::load(stores.keys.clone(), stores.clock.clone(), policy).await?;
+    if public && keys.is_empty() {
+        anyhow::bail!(
+            "listen address {address} can be reached from other machines, and there is no key to keep strangers out; make one first \
+             (graphmill key create NAME, with the same data folder), or use a loopback address such as 127.0.0.1:{}",
+            address.port()
+        );
+    }
+    if public && !tls {
+        tracing::warn!(
+            %address,
+            "keys and documents go over the network unencrypted: give --tls-cert and --tls-key, or let a proxy speak https"
+        );
+    }
+    Ok(keys)
+}
+
+/// Where clients on this machine find the server.
+fn url_of(address: SocketAddr, tls: bool) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("{}://{}", if tls { "https" } else { "http" }, SocketAddr::new(ip, address.port()))
 }
 
 impl Stores {
@@ -212,10 +261,18 @@ async fn start_runtime(config: &Config, stores: &Stores, occupancy: Occupancy) -
     Ok(Runtime::start(stores.jobs.clone(), registry, services, runtime).await?)
 }
 
-fn server_config(config: &Config, address: SocketAddr) -> ServerConfig {
+fn server_config(config: &Config, address: SocketAddr, tls: Option<Arc<Tls>>) -> ServerConfig {
+    let access = AccessPolicy::for_address(address, &config.allowed_hosts, &config.allowed_origins);
     ServerConfig {
-        access: AccessPolicy::for_address(address, &config.allowed_hosts, &config.allowed_origins),
-        limits: Limits { file_bytes: config.max_file_bytes, ..Limits::default() },
+        access: if tls.is_some() { access.over_tls() } else { access },
+        tls,
+        limits: Limits {
+            file_bytes: config.max_file_bytes,
+            connections: config.connections,
+            connections_per_address: config.connections_per_address,
+            idle: config.idle,
+            ..Limits::default()
+        },
         build: BuildInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             git: option_env!("GRAPHMILL_GIT").map(str::to_owned),

@@ -30,12 +30,22 @@ pub(crate) struct SettingFlags {
     /// Folder of all data (default: graphmill under the user's data folder)
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<String>,
+    /// Server to talk to (default: the one that runs on the data folder)
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// Certificate authority to trust besides the system's, as a PEM file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca_cert: Option<String>,
+    /// File that holds the key to show to the server (or GRAPHMILL_TOKEN)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 impl SettingFlags {
     /// The given ones, by key name.
     pub(crate) fn values(&self) -> BTreeMap<&'static str, String> {
-        self.data_dir.iter().map(|dir| ("data_dir", dir.clone())).collect()
+        let given = [("data_dir", &self.data_dir), ("server", &self.server), ("ca_cert", &self.ca_cert)];
+        given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
     }
 }
 
@@ -60,6 +70,9 @@ pub(crate) enum Command {
     Restore(RestoreArgs),
     /// Counts of the graph
     Stats(CollectionArgs),
+    /// Make, list and revoke keys of the API
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Version of this program
     Version,
     /// Parses documents for the server; not for people
@@ -73,6 +86,12 @@ pub(crate) struct ServeArgs {
     /// Address of the API (default: 127.0.0.1:8000)
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<String>,
+    /// The server's certificate and those above it, as a PEM file: the API speaks https
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_cert: Option<String>,
+    /// Key of the certificate, as a PEM file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: Option<String>,
     /// A web origin that may call the API; may be repeated
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) allowed_origin: Vec<String>,
@@ -154,6 +173,33 @@ pub(crate) struct ListArgs {
     /// At most so many
     #[arg(long, default_value_t = 50)]
     pub(crate) limit: u32,
+}
+
+/// `key …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a key and print it, this once; from the first key on the server asks every caller for one
+    Create(CreateKeyArgs),
+    /// All keys, without their secrets
+    List,
+    /// Revoke a key at once; its open streams end
+    Revoke {
+        /// Name of the key
+        name: String,
+    },
+}
+
+/// Arguments of `key create`.
+#[derive(Debug, Args)]
+pub(crate) struct CreateKeyArgs {
+    /// What the key is called
+    pub(crate) name: String,
+    /// It may only read
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// It sees this collection and nothing else
+    #[arg(long, value_name = "COLLECTION")]
+    pub(crate) collection: Option<String>,
 }
 
 /// Severities of log lines.

@@ -6,5 +6,6 @@ pub(crate) mod export;
 pub(crate) mod ingest;
 pub(crate) mod jobs;
 pub(crate) mod restore;
+pub(crate) mod key;
 pub(crate) mod serve;
 pub(crate) mod stats;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use graphmill_models::{Endpoint, ModelSettings, Secret};
 
-pub(crate) use layers::Layers;
+pub(crate) use layers::{Layers, read_secret};
 
 /// A setting: its name in `graphmill.toml` (`table.key`), its default, what it is.
 pub(crate) struct Key {
@@ -32,6 +32,22 @@ pub(crate) const KEYS: &[Key] = &[
         help: "further names by which the API may be called, separated by commas",
     },
     Key { name: "allowed_origin", default: "", help: "web origins that may call the API, separated by commas" },
+    Key {
+        name: "tls_cert",
+        default: "",
+        help: "PEM file of the server's certificate and those above it; SIGHUP reads it again",
+    },
+    Key { name: "tls_key", default: "", help: "PEM file of its key" },
+    Key { name: "connections", default: "8192", help: "connections at once; more wait" },
+    Key {
+        name: "connections_per_address",
+        default: "512",
+        help: "connections at once of one address; this machine's are not counted",
+    },
+    Key { name: "idle_seconds", default: "60", help: "a client that says or reads nothing for so long is cut" },
+    Key { name: "server", default: "", help: "server that the commands talk to (default: the one of the data folder)" },
+    Key { name: "ca_cert", default: "", help: "PEM file of an authority that the commands trust besides the system's" },
+    Key { name: "token", default: "", help: "key that the commands show to the server" },
     Key { name: "max_file_mb", default: "50", help: "largest uploaded file, in MB" },
     Key { name: "workers", default: "2", help: "ingestions at once" },
     Key { name: "reindex_workers", default: "1", help: "reindexes at once (of one collection always one)" },
@@ -81,6 +97,16 @@ pub(crate) struct Config {
     pub(crate) allowed_hosts: Vec<String>,
     /// Foreign web origins that may call.
     pub(crate) allowed_origins: Vec<String>,
+    /// Certificate and key of the server; `None`: plain HTTP.
+    pub(crate) tls: Option<TlsFiles>,
+    /// Connections at once.
+    pub(crate) connections: usize,
+    /// Connections at once of one address.
+    pub(crate) connections_per_address: usize,
+    /// How long a client may be silent.
+    pub(crate) idle: Duration,
+    /// How commands reach a server.
+    pub(crate) client: ClientSettings,
     /// Largest uploaded file, in bytes.
     pub(crate) max_file_bytes: u64,
     /// Ingestions at once.
@@ -99,6 +125,30 @@ pub(crate) struct Config {
     pub(crate) models: ModelSettings,
     /// Limits of parser processes.
     pub(crate) parser: graphmill_documents::child::ParserLimits,
+}
+
+/// Certificate and key, as PEM files.
+#[derive(Debug, Clone)]
+pub(crate) struct TlsFiles {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// How commands reach a server.
+#[derive(Clone, Default)]
+pub(crate) struct ClientSettings {
+    /// `https://host:port`; `None`: the server of the data folder.
+    pub(crate) server: Option<String>,
+    /// An authority that is trusted besides the system's.
+    pub(crate) ca_cert: Option<PathBuf>,
+    /// What is shown to the server.
+    pub(crate) token: Option<String>,
+}
+
+impl std::fmt::Debug for ClientSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientSettings").field("server", &self.server).finish_non_exhaustive()
+    }
 }
 
 impl Config {
@@ -124,6 +174,11 @@ impl Config {
             },
             allowed_hosts: words(layers.get("allowed_hosts").unwrap_or_default()).map(str::to_owned).collect(),
             allowed_origins: layers.get("allowed_origin").map(origins).transpose()?.unwrap_or_default(),
+            tls: tls_files(layers)?,
+            connections: usize::try_from(layers.number("connections", 1..=1 << 20)?)?,
+            connections_per_address: usize::try_from(layers.number("connections_per_address", 1..=1 << 20)?)?,
+            idle: Duration::from_secs(layers.number("idle_seconds", 1..=3_600)?),
+            client: client_settings(layers)?,
             max_file_bytes: layers.number("max_file_mb", 1..=1 << 20)? << 20,
             workers: u32::try_from(layers.number("workers", 1..=256)?)?,
             reindex_workers: u32::try_from(layers.number("reindex_workers", 1..=256)?)?,
@@ -146,6 +201,33 @@ impl Config {
             parser,
         })
     }
+}
+
+fn tls_files(layers: &Layers) -> anyhow::Result<Option<TlsFiles>> {
+    match (layers.get("tls_cert"), layers.get("tls_key")) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate: certificate.into(), key: key.into() })),
+        (Some(_), None) => bail!("tls_cert is set and tls_key is not; give the key of the certificate with --tls-key"),
+        (None, Some(_)) => bail!("tls_key is set and tls_cert is not; give the certificate of the key with --tls-cert"),
+    }
+}
+
+fn client_settings(layers: &Layers) -> anyhow::Result<ClientSettings> {
+    let server = layers.get("server").map(|text| text.trim_end_matches('/').to_owned());
+    if let Some(server) = &server {
+        let parsed = url::Url::parse(server).ok();
+        let plain = parsed.is_some_and(|u| {
+            matches!(u.scheme(), "http" | "https") && u.path() == "/" && u.query().is_none() && u.username().is_empty()
+        });
+        if !plain {
+            bail!("server {server:?} is not the address of a server; write it as https://mill.example.org:8000");
+        }
+    }
+    Ok(ClientSettings {
+        server,
+        ca_cert: layers.get("ca_cert").map(PathBuf::from),
+        token: layers.get("token").map(str::to_owned),
+    })
 }
 
 /// The entries of a list separated by commas.

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
-use cli::{Cli, Command, JobsCommand};
+use cli::{Cli, Command, JobsCommand, KeyCommand};
 use config::Config;
 
 /// What a command answers to the shell: 0 all went well; 1 it could not be done; 2 wrong usage (clap); 3 some of several things failed.
@@ -41,10 +41,14 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     let mut flags = cli.settings.values();
     if let Command::Serve(serve) = &cli.command {
-        flags.extend(serve.listen.clone().map(|address| ("listen", address)));
+        let given = [("listen", &serve.listen), ("tls_cert", &serve.tls_cert), ("tls_key", &serve.tls_key)];
+        flags.extend(given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
         if !serve.allowed_origin.is_empty() {
             flags.insert("allowed_origin", serve.allowed_origin.join(","));
         }
+    }
+    if let Some(file) = &cli.settings.token_file {
+        flags.insert("token", config::read_secret(file, "--token-file")?);
     }
     let config = Config::load(flags, cli.settings.config.as_deref())?;
     telemetry::start(matches!(cli.command, Command::Serve(_)));
@@ -72,6 +76,9 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
         Command::Collections(command) => commands::collections::run(config, command).await,
         Command::Export(args) => commands::export::run(config, args).await,
         Command::Stats(args) => commands::stats::run(config, args).await,
+        Command::Key(KeyCommand::Create(args)) => commands::key::create(config, args).await,
+        Command::Key(KeyCommand::List) => commands::key::list(config).await,
+        Command::Key(KeyCommand::Revoke { name }) => commands::key::revoke(config, &name).await,
         Command::Version | Command::ParseChild => Ok(ExitCode::SUCCESS), // answered in `run` and `main`
     }
 }

@@ -13,6 +13,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     // Before the start, so that a signal during it is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // Of whoever renews a certificate; a terminal that goes away does not end a server.
+    let mut hangup = signal(SignalKind::hangup())?;
     let server = tokio::select! {
         started = Assembly::start(&config, Work::Jobs) => started?,
         _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
@@ -21,12 +23,15 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     println!("graphmill {} is ready at {}", env!("CARGO_PKG_VERSION"), server.url());
     println!("data folder: {}", config.data_dir.display());
     println!("try it: curl -F file=@some.pdf {}/api/upload", server.url());
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = server.failed() => {
-            server.shutdown().await;
-            anyhow::bail!("the HTTP server stopped by itself; see the log above");
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => server.reload_certificate(),
+            () = server.failed() => {
+                server.shutdown().await;
+                anyhow::bail!("the HTTP server stopped by itself; see the log above");
+            }
         }
     }
     tracing::info!("stopping: running jobs are given back and go on at the next start");

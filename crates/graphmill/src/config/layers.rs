@@ -94,7 +94,7 @@ fn take(name: &str, value: &toml::Value, path: &Path, values: &mut Values) -> an
         toml::Value::Array(items) => items.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join(","),
         other => bail!("{}: {name} must be text or a whole number, not {}", path.display(), other.type_str()),
     };
-    let text = if from_file { read_secret(&text, name)? } else { text };
+    let text = if from_file { read_secret(text, name)? } else { text };
     values.insert(key, (text, format!("{} ({name})", path.display())));
     Ok(())
 }
@@ -110,7 +110,7 @@ fn read_environment(
         let of = |name: &str| KEYS.iter().map(|k| k.name).find(|k| variable_of(k) == name);
         let (key, text) = match (of(&variable), variable.strip_suffix("_FILE").and_then(of)) {
             (Some(key), _) => (key, value),
-            (None, Some(key)) => (key, read_secret(&value, &variable)?),
+            (None, Some(key)) => (key, read_secret(value, &variable)?),
             (None, None) => {
                 let names = KEYS.iter().map(|k| variable_of(k.name));
                 let near = names.min_by_key(|n| strsim::damerau_levenshtein(n, &variable)).unwrap_or_default();
@@ -122,7 +122,9 @@ fn read_environment(
     Ok(())
 }
 
-fn read_secret(path: &str, name: &str) -> anyhow::Result<String> {
+/// The secret that a file holds.
+pub(crate) fn read_secret(path: impl AsRef<Path>, name: &str) -> anyhow::Result<String> {
+    let path = path.as_ref();
     let text = std::fs::read_to_string(path).with_context(|| format!("{name}: the file {path:?} cannot be read"))?;
     Ok(text.trim().to_owned())
 }
