@@ -45,7 +45,9 @@ impl Ids {
     fn of(job: JobId, document: DocumentId, theirs: &CollectionId) -> Self {
         let nobodys: CollectionId = "nobodys".parse().unwrap();
         let absent = DocumentId::new(&nobodys, "secret-plan.txt");
-        let entity = |collection: &CollectionId| graphmill_core::EntityId::new(collection, &graphmill_core::EntityName::from_stored("pump")).to_string();
+        let entity = |collection: &CollectionId| {
+            graphmill_core::EntityId::new(collection, &graphmill_core::EntityName::from_stored("pump")).to_string()
+        };
         let community = |document: DocumentId| document.to_string().replacen("doc-", "com-", 1);
         let pairs = vec![
             ("{job_id}", job.to_string(), JobId::from_bytes([7; 16]).to_string()),
