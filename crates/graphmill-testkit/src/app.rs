@@ -31,13 +31,15 @@ pub struct AppSettings {
     binary: PathBuf,
     data_dir: PathBuf,
     args: Vec<String>,
+    listen: String,
     environment: Vec<(String, String)>,
 }
 
 impl AppSettings {
     /// The binary over a data folder.
     pub fn new(binary: impl Into<PathBuf>, data_dir: impl Into<PathBuf>) -> Self {
-        Self { binary: binary.into(), data_dir: data_dir.into(), args: Vec::new(), environment: Vec::new() }
+        let (args, environment) = (Vec::new(), Vec::new());
+        Self { binary: binary.into(), data_dir: data_dir.into(), args, listen: "127.0.0.1:0".to_owned(), environment }
     }
 
     /// An environment variable of the process.
@@ -51,6 +53,13 @@ impl AppSettings {
     #[must_use]
     pub fn arg(mut self, arg: impl Into<String>) -> Self {
         self.args.push(arg.into());
+        self
+    }
+
+    /// Where it listens; a free port of 127.0.0.1 unless this says otherwise.
+    #[must_use]
+    pub fn listen(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.listen);
         self
     }
 
@@ -100,7 +109,7 @@ impl TestApp {
     }
 
     async fn spawn(&mut self) -> anyhow::Result<()> {
-        let mut command = self.settings.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut command = self.settings.command(&["serve", "--listen", &self.settings.listen]);
         command.args(&self.settings.args);
         let log = std::fs::OpenOptions::new().append(true).open(self.log.path())?;
         command.stderr(log);

@@ -85,7 +85,7 @@ impl RawAnswer {
 
 /// A connection to the server, for requests that no client library makes.
 pub(crate) async fn connect(app: &TestApp) -> tokio::net::TcpStream {
-    tokio::net::TcpStream::connect(app.url().trim_start_matches("http://")).await.unwrap()
+    tokio::net::TcpStream::connect(app.url().rsplit("://").next().unwrap()).await.unwrap()
 }
 
 /// Sends these bytes and reads until the server closes; `None` when it closes without an answer.

@@ -1,5 +1,6 @@
 //! Tests of the product as a whole: the real binary, real documents, real kills.
 
+mod access;
 mod backup;
 mod cancel;
 mod cases;
