@@ -69,6 +69,9 @@ struct Stores {
 impl Assembly {
     /// Takes the data folder and starts everything; what an earlier process left goes on.
     pub(crate) async fn start(config: &Config, work: Work) -> anyhow::Result<Self> {
+        if !config.listen.ip().is_loopback() && !config.data_dir.exists() {
+            return Err(no_key(config.listen)); // before a folder is made that holds none
+        }
         let tls = config.tls.as_ref().map(|files| Tls::load(&files.certificate, &files.key, SystemClock.now()));
         let tls = tls.transpose()?.map(Arc::new);
         let folder = Arc::new(DataFolder::lock(&config.data_dir)?);
@@ -172,11 +175,7 @@ async fn load_keys(config: &Config, stores: &Stores, local: String, tls: bool) -
     let policy = KeyPolicy { local_token: Some(local), always: public };
     let keys = KeyRing::load(stores.keys.clone(), stores.clock.clone(), policy).await?;
     if public && keys.is_empty() {
-        anyhow::bail!(
-            "listen address {address} can be reached from other machines, and there is no key to keep strangers out; make one first \
-             (graphmill key create NAME, with the same data folder), or use a loopback address such as 127.0.0.1:{}",
-            address.port()
-        );
+        return Err(no_key(address));
     }
     if public && !tls {
         tracing::warn!(
@@ -185,6 +184,14 @@ async fn load_keys(config: &Config, stores: &Stores, local: String, tls: bool) -
         );
     }
     Ok(keys)
+}
+
+fn no_key(address: SocketAddr) -> anyhow::Error {
+    anyhow::anyhow!(
+        "listen address {address} can be reached from other machines, and there is no key to keep strangers out; make one first \
+         (graphmill key create NAME, with the same data folder), or use a loopback address such as 127.0.0.1:{}",
+        address.port()
+    )
 }
 
 /// Where clients on this machine find the server.

@@ -189,7 +189,7 @@ async fn a_broken_head_is_answered_in_json() {
         (format!("GET /livez HTTP/9.9\r\nHost: {host}\r\n\r\n"), 400, "bad_request"),
         (request("GET", "/livez", &host, "no colon\r\n"), 400, "bad_request"),
         (request("GET", "/livez", &host, &format!("x: {}\r\n", "y".repeat(200_000))), 431, "headers_too_large"),
-        (request("GET", &format!("/{}", "y".repeat(70_000)), &host, ""), 414, "headers_too_large"),
+        (request("GET", &format!("/{}", "y".repeat(70_000)), &host, ""), 431, "headers_too_large"),
     ] {
         let answer = raw(&app, sent).await.unwrap();
         assert_error(&answer.json(), status, code);
