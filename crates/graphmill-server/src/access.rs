@@ -157,7 +157,7 @@ pub(crate) async fn enforce(State(state): State<AppState>, request: Request, nex
 
 fn preflight() -> Response {
     let allow = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PATCH, DELETE"),
         (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, idempotency-key, last-event-id"),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ];
@@ -263,7 +263,7 @@ mod tests {
         let answer = call("OPTIONS", "/api/jobs", &[ours, app, ("access-control-request-method", "POST")]).await;
         assert_eq!(
             (answer.status.as_u16(), answer.headers["access-control-allow-methods"].to_str().unwrap()),
-            (204, "GET, POST, DELETE")
+            (204, "GET, POST, PATCH, DELETE")
         );
         assert_eq!(call("OPTIONS", "/api/jobs", &[ours]).await.error().0, 405);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Method, Request};
 use futures::StreamExt;
-use graphmill_core::{CollectionId, DocumentId, JobId};
+use graphmill_core::{ChunkFacts, CollectionId, DocumentId, EntityId, EntityName, JobId, Mention};
 use graphmill_store::keys::{CreatedKey, KeyToken, NewKey};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -45,14 +45,11 @@ impl Ids {
     fn of(job: JobId, document: DocumentId, theirs: &CollectionId) -> Self {
         let nobodys: CollectionId = "nobodys".parse().unwrap();
         let absent = DocumentId::new(&nobodys, "secret-plan.txt");
-        let entity = |collection: &CollectionId| {
-            graphmill_core::EntityId::new(collection, &graphmill_core::EntityName::from_stored("pump")).to_string()
-        };
         let community = |document: DocumentId| document.to_string().replacen("doc-", "com-", 1);
         let pairs = vec![
             ("{job_id}", job.to_string(), JobId::from_bytes([7; 16]).to_string()),
             ("{document_id}", document.to_string(), absent.to_string()),
-            ("{entity_id}", entity(theirs), entity(&nobodys)),
+            ("{entity_id}", entity_of(theirs), entity_of(&nobodys)),
             ("{community_id}", community(document), community(absent)),
             ("{collection}", "theirs".into(), "nobodys".into()),
             ("{name}", "theirs".into(), "nobodys".into()),
@@ -79,6 +76,10 @@ impl Ids {
         let each = self.pairs.iter().filter(|(_, theirs, nobodys)| theirs != nobodys);
         each.fold(text.to_owned(), |text, (name, theirs, nobodys)| text.replace(theirs, name).replace(nobodys, name))
     }
+}
+
+fn entity_of(collection: &CollectionId) -> String {
+    EntityId::new(collection, &EntityName::new("Pumps").unwrap()).to_string()
 }
 
 struct Tenant {
@@ -146,7 +147,16 @@ async fn tenant() -> (Tenant, JobId, DocumentId) {
     let answer = server.send(crate::test_server::form(&form)).await;
     let job: JobId = answer.json()["job_id"].as_str().unwrap().parse().unwrap();
     let claimed = server.claim().await;
-    let document = server.publish(&claimed.job).await;
+    let mention = Mention {
+        spelling: "Pumps".into(),
+        entity_type: "product".into(),
+        description: "Pumps pump.".into(),
+        spans: vec![(0, 5)],
+    };
+    let facts = ChunkFacts { mentions: vec![mention], ..ChunkFacts::default() };
+    let document = server.publish_with(&claimed.job, facts).await;
+    let entity = server.get(&format!("/api/entities/{}", entity_of(&theirs))).await;
+    assert_eq!(entity.status, 200, "{}", entity.text);
     server.end(claimed.fence, completed()).await;
     let token = KeyToken::generate();
     for (token, name, collection) in

@@ -170,6 +170,11 @@ impl TestServer {
 
     /// Publishes a document with one chunk under the seq that its job has.
     pub(crate) async fn publish(&self, record: &JobRecord) -> DocumentId {
+        self.publish_with(record, ChunkFacts::default()).await
+    }
+
+    /// The same; its chunk has these facts.
+    pub(crate) async fn publish_with(&self, record: &JobRecord, chunk_facts: ChunkFacts) -> DocumentId {
         let (collection, document, text) = (&record.collection, record.document.unwrap(), "Pumps pump.");
         let (content_hash, facts) = (ContentHash::of(text.as_bytes()), ContentHash::of(b""));
         let chunk = ChunkId::new(&document, &content_hash, &facts, 0);
@@ -180,7 +185,7 @@ impl TestServer {
             text: text.into(),
             content_hash,
             token_count: 2,
-            facts: ChunkFacts::default(),
+            facts: chunk_facts,
             vectors: Vec::new(),
             embedding_quarantined: false,
         };
