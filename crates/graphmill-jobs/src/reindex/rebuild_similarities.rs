@@ -75,11 +75,11 @@ impl<'a> RebuildSimilarities<'a> {
         let wanted = Wanted { neighbours: kept(options), threshold: Score::new(options.threshold) };
         let run = run_of(context, &header);
         let mut new = Vec::new();
-        let mut from = 0;
-        while !header.full {
+        // A full run needs none of it.
+        let mut next = (!header.full).then_some(0);
+        while let Some(from) = next {
             let heads = graph.similarity_heads(&run.collection, space, from, PAGE).await.map_err(of_graph)?;
-            let Some(last) = heads.last() else { break };
-            from = last.position + 1;
+            next = heads.last().map(|last| last.position + 1);
             new.extend(heads.iter().filter(|head| is_new(head, header.since)).map(|head| head.position));
             context.alive("planning of rebuild_similarities");
         }
