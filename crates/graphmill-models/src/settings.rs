@@ -13,7 +13,8 @@ impl Secret {
         Self(value.trim().to_owned())
     }
 
-    pub(crate) fn expose(&self) -> &str {
+    /// The secret itself; for the header of a request and nothing else.
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }

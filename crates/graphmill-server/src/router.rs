@@ -57,6 +57,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/communities", get(communities::list::handle))
         .route("/api/communities/{community_id}", get(communities::show::handle))
         .route("/api/graph/stats", get(graph::stats::handle))
+        .route("/api/graph/check", get(graph::check::handle))
         .route("/api/graph/export", get(graph::export::handle))
         .route("/api/keys", get(keys::list::handle).post(keys::create::handle))
         .route("/api/keys/{name}", delete(keys::revoke::handle))

@@ -56,6 +56,14 @@ impl Snapshot {
         &self.conn
     }
 
+    /// The first fault of the file, if any. Reads all of it.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn fault(&self) -> rusqlite::Result<Option<String>> {
+        fault(&self.conn)
+    }
+
     /// Writes the file as it stood to `target`, which must not exist, and checks the copy.
     ///
     /// # Errors
@@ -70,9 +78,16 @@ impl Snapshot {
                 std::thread::sleep(Duration::from_millis(10));
             }
         }
-        let found: String = copy.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
-        if found == "ok" { Ok(()) } else { Err(SnapshotError::Damaged { path: self.path.clone(), found }) }
+        match fault(&copy).map_err(failed)? {
+            None => Ok(()),
+            Some(found) => Err(SnapshotError::Damaged { path: self.path.clone(), found }),
+        }
     }
+}
+
+fn fault(conn: &Connection) -> rusqlite::Result<Option<String>> {
+    let found: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    Ok((found != "ok").then_some(found))
 }
 
 #[cfg(test)]

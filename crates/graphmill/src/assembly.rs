@@ -28,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 use crate::backup::EmbeddedBackup;
 use crate::config::Config;
 
+/// First argument of a process that parses documents for this one.
+pub(crate) const PARSE_CHILD: &str = "__parse-child";
 /// How often the room on the disk is looked at.
 const DISK_CHECK: Duration = Duration::from_secs(1);
 
@@ -243,7 +245,7 @@ async fn warn_of_lost_graph(jobs: &dyn JobStore, highest: Seq) -> anyhow::Result
 }
 
 async fn start_runtime(config: &Config, stores: &Stores, occupancy: Occupancy) -> anyhow::Result<Runtime> {
-    let parsers = ParserPool::new(ParserCommand::this_program(["__parse-child"])?, config.parser.clone())?;
+    let parsers = ParserPool::new(ParserCommand::this_program([PARSE_CHILD])?, config.parser.clone())?;
     #[cfg(feature = "fault-points")]
     for fault in std::env::var("PARSER_FAULTS").unwrap_or_default().split(',').filter(|f| !f.is_empty()) {
         parsers.inject(fault.parse().map_err(|e: String| anyhow::anyhow!(e))?);

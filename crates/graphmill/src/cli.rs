@@ -1,13 +1,21 @@
 //! The command line.
 
+mod collections;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-mod collections;
-
 pub(crate) use collections::CollectionsCommand;
+
+use crate::commands::check::CheckArgs;
+use crate::commands::communities::CommunitiesCommand;
+use crate::commands::config::ConfigCommand;
+use crate::commands::documents::DocumentsCommand;
+use crate::commands::entities::EntitiesCommand;
+use crate::commands::layers::{ClusterArgs, ReindexArgs};
+use crate::commands::search::SearchArgs;
 
 /// Turns document collections into a knowledge graph, as durable background jobs.
 #[derive(Debug, Parser)]
@@ -39,6 +47,9 @@ pub(crate) struct SettingFlags {
     /// File that holds the key to show to the server (or GRAPHMILL_TOKEN)
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// Print the answers of the API as JSON, one value a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
 }
 
 impl SettingFlags {
@@ -62,22 +73,46 @@ pub(crate) enum Command {
     /// List, make, change and delete collections
     #[command(subcommand)]
     Collections(CollectionsCommand),
+    /// Published documents: list, show, read, delete
+    #[command(subcommand)]
+    Documents(DocumentsCommand),
+    /// What the documents speak of: list, show, neighbours
+    #[command(subcommand)]
+    Entities(EntitiesCommand),
+    /// Groups of related entities: list, show
+    #[command(subcommand)]
+    Communities(CommunitiesCommand),
+    /// Find chunks by words, by meaning, or both
+    Search(SearchArgs),
+    /// Bring vectors and similarities up to date
+    Reindex(ReindexArgs),
+    /// Find communities anew
+    Cluster(ClusterArgs),
     /// Write the graph of a collection as JSON Lines
     Export(ExportArgs),
     /// Write jobs, graph, cache and files of this moment to one file, while jobs run
     Backup(BackupArgs),
     /// Make a data folder from a backup
     Restore(RestoreArgs),
-    /// Counts of the graph
+    /// Counts of the graph, and how far its layers are behind
     Stats(CollectionArgs),
     /// Make, list and revoke keys of the API
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Compare the graph with the facts that it was made from
+    Check(CheckArgs),
+    /// Look at folder, disk, clock, databases and model servers, and say what to do
+    Doctor,
+    /// Settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Completion script for a shell
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
     /// Version of this program
     Version,
-    /// Parses documents for the server; not for people
-    #[command(name = "__parse-child", hide = true)]
-    ParseChild,
 }
 
 /// Arguments of `serve`.
@@ -149,16 +184,47 @@ pub(crate) enum JobsCommand {
         #[arg(long, default_value_t = 100)]
         limit: u32,
     },
-    /// Cancel a pending or running job
+    /// Cancel pending or running jobs
     Cancel {
-        /// Id of the job
-        job: String,
+        /// Ids of the jobs
+        #[arg(required = true, value_name = "JOB")]
+        jobs: Vec<String>,
     },
-    /// Try a failed or cancelled job again, or the set-aside chunks of a completed one
+    /// Try failed or cancelled jobs again, or the set-aside chunks of completed ones
     Retry {
-        /// Id of the job
-        job: String,
+        /// Ids of the jobs
+        #[arg(required = true, value_name = "JOB")]
+        jobs: Vec<String>,
     },
+    /// Delete ended jobs; documents and graph stay
+    Delete {
+        /// Ids of the jobs
+        #[arg(required = true, value_name = "JOB")]
+        jobs: Vec<String>,
+    },
+    /// Delete old ended jobs; documents and graph stay
+    Cleanup(CleanupArgs),
+    /// Begin no further job of a type
+    Pause {
+        /// ingestion, reindex or clustering
+        job_type: String,
+    },
+    /// Begin jobs of a type again
+    Resume {
+        /// ingestion, reindex or clustering
+        job_type: String,
+    },
+}
+
+/// Arguments of `jobs cleanup`.
+#[derive(Debug, Args)]
+pub(crate) struct CleanupArgs {
+    /// Only those that ended at least so many days ago
+    #[arg(long, default_value_t = 7)]
+    pub(crate) older_than_days: u64,
+    /// completed, failed or cancelled; may be repeated (default: completed and failed)
+    #[arg(long)]
+    pub(crate) status: Vec<String>,
 }
 
 /// Arguments of `jobs list`.
@@ -170,6 +236,12 @@ pub(crate) struct ListArgs {
     /// ingestion, reindex or clustering
     #[arg(long = "type")]
     pub(crate) job_type: Option<String>,
+    /// Only those of this collection
+    #[arg(long)]
+    pub(crate) collection: Option<String>,
+    /// Only those with this text in id, file name, source or document
+    #[arg(long)]
+    pub(crate) q: Option<String>,
     /// At most so many
     #[arg(long, default_value_t = 50)]
     pub(crate) limit: u32,

@@ -239,3 +239,15 @@ fn sentence(body: &Value, status: u16) -> String {
         _ => format!("the server answered HTTP {status}"),
     }
 }
+
+/// Asks one question of the running server, else of one in this process.
+pub(crate) async fn ask<T>(
+    config: &Config,
+    work: Work,
+    question: impl AsyncFnOnce(&Client) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let client = Client::connect(config, work).await?;
+    let answer = question(&client).await;
+    client.close().await;
+    answer
+}

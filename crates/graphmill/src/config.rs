@@ -152,12 +152,8 @@ impl std::fmt::Debug for ClientSettings {
 }
 
 impl Config {
-    /// Reads all layers. `flags`: values given on the command line, by key name. `file`: as given by `--config`.
-    pub(crate) fn load(flags: BTreeMap<&'static str, String>, file: Option<&Path>) -> anyhow::Result<Self> {
-        Self::from_layers(&Layers::read(flags, file, std::env::vars())?)
-    }
-
-    fn from_layers(layers: &Layers) -> anyhow::Result<Self> {
+    /// Checks what the layers say.
+    pub(crate) fn from_layers(layers: &Layers) -> anyhow::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let parser = graphmill_documents::child::ParserLimits {
             memory_bytes: layers.number("parser.memory_mb", 64..=1 << 20)? << 20,

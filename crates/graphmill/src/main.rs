@@ -7,6 +7,7 @@ mod client;
 mod commands;
 mod config;
 mod output;
+mod query;
 mod telemetry;
 
 use std::process::ExitCode;
@@ -14,17 +15,27 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 
 use cli::{Cli, Command, JobsCommand, KeyCommand};
-use config::Config;
+use commands::config::ConfigCommand;
+use config::{Config, Layers};
 
-/// What a command answers to the shell: 0 all went well; 1 it could not be done; 2 wrong usage (clap); 3 some of several things failed.
+/// What a command answers to the shell (2 is clap's).
+const EXIT_CODES: &str = "Exit codes:
+  0    all went well
+  1    it could not be done
+  2    wrong usage
+  3    some of several things failed, a followed job did not complete, nothing was found, or a check found something
+  130  stopped by Ctrl-C
+";
+
 fn main() -> ExitCode {
     graphmill_core::fault::setup();
-    let command = Cli::command().after_long_help(config::help());
-    let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-    if matches!(cli.command, Command::ParseChild) {
-        // Before anything else is opened: a parser child has nothing but its pipes.
+    if std::env::args_os().nth(1).is_some_and(|first| first == assembly::PARSE_CHILD) {
+        // Before anything else is opened: a parser child has nothing but its pipes. No command of people, so no part of the command line.
         return ExitCode::from(u8::try_from(graphmill_documents::child::main()).unwrap_or(1));
     }
+    let command = Cli::command().after_long_help(format!("{EXIT_CODES}\n{}", config::help()));
+    let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    output::choose(if cli.settings.json { output::Format::Json } else { output::Format::People });
     match run(cli) {
         Ok(code) => code,
         Err(error) => {
@@ -39,6 +50,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         output::say!("graphmill {}", env!("CARGO_PKG_VERSION"));
         return Ok(ExitCode::SUCCESS);
     }
+    if let Command::Completions { shell } = cli.command {
+        return Ok(commands::completions::run(shell));
+    }
     let mut flags = cli.settings.values();
     if let Command::Serve(serve) = &cli.command {
         let given = [("listen", &serve.listen), ("tls_cert", &serve.tls_cert), ("tls_key", &serve.tls_key)];
@@ -50,7 +64,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Some(file) = &cli.settings.token_file {
         flags.insert("token", config::read_secret(file, "--token-file")?);
     }
-    let config = Config::load(flags, cli.settings.config.as_deref())?;
+    let layers = Layers::read(flags, cli.settings.config.as_deref(), std::env::vars())?;
+    let config = Config::from_layers(&layers)?;
+    if let Command::Config(ConfigCommand::Show) = &cli.command {
+        return Ok(commands::config::show(&layers));
+    }
     telemetry::start(matches!(cli.command, Command::Serve(_)));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(dispatch(cli.command, config));
@@ -69,8 +87,20 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
         Command::Jobs(JobsCommand::Logs { job, level, limit }) => {
             commands::jobs::logs(config, &job, level, limit).await
         }
-        Command::Jobs(JobsCommand::Cancel { job }) => commands::jobs::cancel(config, &job).await,
-        Command::Jobs(JobsCommand::Retry { job }) => commands::jobs::retry(config, &job).await,
+        Command::Jobs(JobsCommand::Cancel { jobs }) => commands::jobs::cancel(config, &jobs).await,
+        Command::Jobs(JobsCommand::Retry { jobs }) => commands::jobs::retry(config, &jobs).await,
+        Command::Jobs(JobsCommand::Delete { jobs }) => commands::jobs::delete(config, &jobs).await,
+        Command::Jobs(JobsCommand::Cleanup(args)) => commands::jobs::cleanup(config, args).await,
+        Command::Jobs(JobsCommand::Pause { job_type }) => commands::jobs::pause(config, &job_type, true).await,
+        Command::Jobs(JobsCommand::Resume { job_type }) => commands::jobs::pause(config, &job_type, false).await,
+        Command::Documents(command) => commands::documents::run(config, command).await,
+        Command::Entities(command) => commands::entities::run(config, command).await,
+        Command::Communities(command) => commands::communities::run(config, command).await,
+        Command::Search(args) => commands::search::run(config, args).await,
+        Command::Reindex(args) => commands::layers::reindex(config, args).await,
+        Command::Cluster(args) => commands::layers::cluster(config, args).await,
+        Command::Check(args) => commands::check::run(config, args).await,
+        Command::Doctor => commands::doctor::run(config).await,
         Command::Backup(args) => commands::backup::run(config, args).await,
         Command::Restore(args) => commands::restore::run(config, args).await,
         Command::Collections(command) => commands::collections::run(config, command).await,
@@ -79,6 +109,7 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
         Command::Key(KeyCommand::Create(args)) => commands::key::create(config, args).await,
         Command::Key(KeyCommand::List) => commands::key::list(config).await,
         Command::Key(KeyCommand::Revoke { name }) => commands::key::revoke(config, &name).await,
-        Command::Version | Command::ParseChild => Ok(ExitCode::SUCCESS), // answered in `run` and `main`
+        // Answered in `run` and `main`.
+        Command::Version | Command::Config(_) | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
     }
 }

@@ -1,4 +1,5 @@
 //! `/api/graph`.
 
+pub(crate) mod check;
 pub(crate) mod export;
 pub(crate) mod stats;

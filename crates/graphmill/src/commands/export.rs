@@ -10,11 +10,12 @@ use crate::assembly::Work;
 use crate::cli::ExportArgs;
 use crate::client::Client;
 use crate::config::Config;
+use crate::query::Query;
 
 /// Writes the export to a file or standard output. A file appears under its name only when it is whole.
 pub(crate) async fn run(config: Config, args: ExportArgs) -> anyhow::Result<ExitCode> {
     let client = Client::connect(&config, Work::None).await?;
-    let path = format!("/api/graph/export?collection={}", args.collection);
+    let path = Query::new().with("collection", Some(&args.collection)).on("/api/graph/export");
     let result = match &args.output {
         None => copy(&client, &path, &mut tokio::io::stdout()).await,
         Some(file) => {

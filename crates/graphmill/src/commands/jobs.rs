@@ -1,53 +1,58 @@
-//! `graphmill jobs …`: list, show, watch, logs, cancel, retry.
+//! `graphmill jobs …`: list, show, watch, logs, cancel, retry, delete, cleanup, pause, resume.
 
 use std::process::ExitCode;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::assembly::Work;
-use crate::cli::{Level, ListArgs};
-use crate::client::Client;
+use crate::cli::{CleanupArgs, Level, ListArgs};
+use crate::client::{Client, ask};
 use crate::config::Config;
-use crate::output::say;
+use crate::output::{Table, answer, count, say, text};
+use crate::query::{Query, step};
 
-/// The newest jobs, one a line.
+/// The newest jobs.
 pub(crate) async fn list(config: Config, args: ListArgs) -> anyhow::Result<ExitCode> {
-    let mut path = format!("/api/jobs?limit={}", args.limit);
-    for (name, value) in [("status", args.status), ("job_type", args.job_type)] {
-        if let Some(value) = value {
-            let value: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
-            path.push_str(&format!("&{name}={value}"));
+    let query = Query::new().with("status", args.status).with("job_type", args.job_type).with("q", args.q);
+    let path = query.with("collection", args.collection).with("limit", Some(args.limit)).on("/api/jobs");
+    let page = ask(&config, Work::None, async |client| client.get(&path).await).await?;
+    answer(&page, |page| {
+        let mut table = Table::new(&["job", "type", "status", "done", "created", "about", "message"]);
+        for job in page["jobs"].as_array().into_iter().flatten() {
+            let about = ["filename", "collection"].map(|key| job["metadata"][key].as_str());
+            table.row([
+                text(job, "job_id").to_owned(),
+                text(job, "job_type").to_owned(),
+                text(job, "status").to_owned(),
+                format!("{:.0} %", percent(job)),
+                text(job, "created_at").to_owned(),
+                about.into_iter().flatten().next().unwrap_or("").to_owned(),
+                text(job, "message").to_owned(),
+            ]);
         }
-    }
-    let page = ask(&config, async |client| client.get(&path).await).await?;
-    for job in page["jobs"].as_array().into_iter().flatten() {
-        let name = job["metadata"]["filename"].as_str().unwrap_or("");
-        say!(
-            "{}  {:<10} {:<9} {:>4.0} %  {}  {name}: {}",
-            text(job, "job_id"),
-            text(job, "job_type"),
-            text(job, "status"),
-            percent(job),
-            text(job, "created_at"),
-            text(job, "message"),
-        );
-    }
-    let shown = page["jobs"].as_array().map_or(0, Vec::len);
-    eprintln!("{shown} of {} jobs", page["total"]);
+        table.print();
+        count(page, "jobs", "jobs");
+    });
     Ok(ExitCode::SUCCESS)
 }
 
 /// One job with its stages and errors.
 pub(crate) async fn show(config: Config, job: &str) -> anyhow::Result<ExitCode> {
-    let job = ask(&config, async |client| client.get(&format!("/api/jobs/{job}")).await).await?;
-    say!("{}  {} {} {:.0} %", text(&job, "job_id"), text(&job, "job_type"), text(&job, "status"), percent(&job));
-    say!("{}", text(&job, "message"));
+    let path = format!("/api/jobs/{}", step(job));
+    let job = ask(&config, Work::None, async |client| client.get(&path).await).await?;
+    answer(&job, show_job);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_job(job: &Value) {
+    say!("{}  {} {} {:.0} %", text(job, "job_id"), text(job, "job_type"), text(job, "status"), percent(job));
+    say!("{}", text(job, "message"));
     for (name, value) in job["metadata"].as_object().into_iter().flatten() {
         say!("  {name}: {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     }
     for stage in job["stages"].as_array().into_iter().flatten() {
         let seconds = stage["duration_seconds"].as_f64().map(|s| format!("{s:.1} s")).unwrap_or_default();
-        say!("  {:<18} {:<9} {:>4.0} %  {seconds}", text(stage, "name"), text(stage, "status"), percent(stage));
+        say!("  {:<20} {:<9} {:>4.0} %  {seconds}", text(stage, "name"), text(stage, "status"), percent(stage));
     }
     for error in job["errors"].as_array().into_iter().flatten() {
         say!("  {} {}: {}", text(error, "timestamp"), text(error, "code"), text(error, "message"));
@@ -55,12 +60,19 @@ pub(crate) async fn show(config: Config, job: &str) -> anyhow::Result<ExitCode> 
             say!("    {hint}");
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Follows a job until it ends; exit code 3 when it did not complete.
 pub(crate) async fn watch(config: Config, job: &str) -> anyhow::Result<ExitCode> {
-    let last = ask_working(&config, async |client| client.follow(job, print_event).await).await?;
+    let client = Client::connect(&config, Work::Jobs).await?;
+    let ended = follow(&client, job).await;
+    client.close().await;
+    ended
+}
+
+/// The same with a connection that there is.
+pub(crate) async fn follow(client: &Client, job: &str) -> anyhow::Result<ExitCode> {
+    let last = client.follow(job, |event| answer(event, print_event)).await?;
     Ok(if last["type"] == "completed" { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 
@@ -80,57 +92,87 @@ fn print_event(event: &Value) {
 
 /// Log lines of a job.
 pub(crate) async fn logs(config: Config, job: &str, level: Option<Level>, limit: u32) -> anyhow::Result<ExitCode> {
-    let level = level.map_or("", |level| match level {
-        Level::Debug => "&level=debug",
-        Level::Info => "&level=info",
-        Level::Warning => "&level=warning",
-        Level::Error => "&level=error",
+    let level = level.map(|level| match level {
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warning => "warning",
+        Level::Error => "error",
     });
-    let path = format!("/api/jobs/{job}/logs?limit={limit}{level}");
-    let page = ask(&config, async |client| client.get(&path).await).await?;
-    for line in page["logs"].as_array().into_iter().flatten() {
-        let context = line["context"].as_object().filter(|c| !c.is_empty());
-        let context = context.map(|c| format!("  {}", Value::Object(c.clone()))).unwrap_or_default();
-        say!("{} {:<7} {}{context}", text(line, "timestamp"), text(line, "level"), text(line, "message"));
-    }
+    let query = Query::new().with("limit", Some(limit)).with("level", level);
+    let path = query.on(&format!("/api/jobs/{}/logs", step(job)));
+    let page = ask(&config, Work::None, async |client| client.get(&path).await).await?;
+    answer(&page, |page| {
+        for line in page["logs"].as_array().into_iter().flatten() {
+            let context = line["context"].as_object().filter(|c| !c.is_empty());
+            let context = context.map(|c| format!("  {}", Value::Object(c.clone()))).unwrap_or_default();
+            say!("{} {:<7} {}{context}", text(line, "timestamp"), text(line, "level"), text(line, "message"));
+        }
+    });
     Ok(ExitCode::SUCCESS)
 }
 
-/// Cancels a job.
-pub(crate) async fn cancel(config: Config, job: &str) -> anyhow::Result<ExitCode> {
-    say(&config, &format!("/api/jobs/{job}/cancel")).await
+/// Cancels jobs.
+pub(crate) async fn cancel(config: Config, jobs: &[String]) -> anyhow::Result<ExitCode> {
+    each(&config, jobs, async |client, job| client.post(&format!("/api/jobs/{}/cancel", step(job))).await).await
 }
 
-/// Tries a job again.
-pub(crate) async fn retry(config: Config, job: &str) -> anyhow::Result<ExitCode> {
-    say(&config, &format!("/api/jobs/{job}/retry")).await
+/// Tries jobs again.
+pub(crate) async fn retry(config: Config, jobs: &[String]) -> anyhow::Result<ExitCode> {
+    each(&config, jobs, async |client, job| client.post(&format!("/api/jobs/{}/retry", step(job))).await).await
 }
 
-async fn say(config: &Config, path: &str) -> anyhow::Result<ExitCode> {
-    let answer = ask(config, async |client| client.post(path).await).await?;
-    say!("{}  {}  {}", text(&answer, "job_id"), text(&answer, "status"), text(&answer, "message"));
-    Ok(ExitCode::SUCCESS)
+/// Deletes ended jobs.
+pub(crate) async fn delete(config: Config, jobs: &[String]) -> anyhow::Result<ExitCode> {
+    each(&config, jobs, async |client, job| client.delete(&format!("/api/jobs/{}", step(job))).await).await
 }
 
-async fn ask(config: &Config, question: impl AsyncFnOnce(&Client) -> anyhow::Result<Value>) -> anyhow::Result<Value> {
-    let client = Client::connect(config, Work::None).await?;
-    let answer = question(&client).await;
-    client.close().await;
-    answer
-}
-
-async fn ask_working(
+/// Does the same to each job; says why where it cannot.
+async fn each(
     config: &Config,
-    question: impl AsyncFnOnce(&Client) -> anyhow::Result<Value>,
-) -> anyhow::Result<Value> {
-    let client = Client::connect(config, Work::Jobs).await?;
-    let answer = question(&client).await;
+    jobs: &[String],
+    act: impl AsyncFn(&Client, &str) -> anyhow::Result<Value>,
+) -> anyhow::Result<ExitCode> {
+    let client = Client::connect(config, Work::None).await?;
+    let mut failed = 0;
+    for job in jobs {
+        match act(&client, job).await {
+            Ok(said) => answer(&said, |said| {
+                say!("{}  {:<9} {}", text(said, "job_id"), text(said, "status"), text(said, "message"));
+            }),
+            Err(error) => {
+                failed += 1;
+                eprintln!("graphmill: {error:#}");
+            }
+        }
+    }
     client.close().await;
-    answer
+    Ok(super::code_of(failed, jobs.len()))
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or("")
+/// Deletes old ended jobs.
+pub(crate) async fn cleanup(config: Config, args: CleanupArgs) -> anyhow::Result<ExitCode> {
+    let mut body = json!({"older_than_days": args.older_than_days});
+    if !args.status.is_empty() {
+        body["status"] = args.status.into();
+    }
+    let said = ask(&config, Work::None, async |client| client.post_json("/api/jobs/cleanup", &body).await).await?;
+    answer(&said, |said| {
+        say!("{}: {} jobs deleted, {} MB freed", text(said, "message"), said["jobs_deleted"], said["space_freed_mb"]);
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Stops jobs of a type from being begun, or lets them.
+pub(crate) async fn pause(config: Config, job_type: &str, pause: bool) -> anyhow::Result<ExitCode> {
+    let verb = if pause { "pause" } else { "resume" };
+    let path = format!("/api/job-types/{}/{verb}", step(job_type));
+    let said = ask(&config, Work::None, async |client| client.post(&path).await).await?;
+    answer(&said, |said| {
+        let state =
+            if said["paused"] == true { "no job of it is begun; running ones go on" } else { "its jobs are begun" };
+        say!("{}: {state}", text(said, "job_type"));
+    });
+    Ok(ExitCode::SUCCESS)
 }
 
 fn percent(value: &Value) -> f64 {

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::assembly::Work;
 use crate::cli::CreateKeyArgs;
 use crate::client::Client;
 use crate::config::Config;
-use crate::output::say;
+use crate::output::{Table, say, text};
 
 /// Makes a key. Its token alone goes to standard output, so that a script can take it.
 pub(crate) async fn create(config: Config, args: CreateKeyArgs) -> anyhow::Result<ExitCode> {
@@ -35,13 +35,21 @@ pub(crate) async fn list(config: Config) -> anyhow::Result<ExitCode> {
     let answer = client.get("/api/keys").await;
     client.close().await;
     let answer = answer?;
-    for key in answer["keys"].as_array().into_iter().flatten() {
-        let used = key["last_used_at"].as_str().map_or("never used".to_owned(), |at| format!("used {at}"));
-        let access = if key["read_only"] == true { "read-only" } else { "read-write" };
-        let collection = key["collection"].as_str().unwrap_or("all collections");
-        say!("{:<24} {access:<10} {collection:<20} made {}  {used}", text(key, "name"), text(key, "created_at"));
-    }
-    eprintln!("{} keys", answer["total"]);
+    crate::output::answer(&answer, |answer| {
+        let mut table = Table::new(&["key", "may", "collection", "made", "last used"]);
+        for key in answer["keys"].as_array().into_iter().flatten() {
+            let may = if key["read_only"] == true { "read" } else { "read and write" };
+            table.row([
+                text(key, "name").to_owned(),
+                may.to_owned(),
+                key["collection"].as_str().unwrap_or("all").to_owned(),
+                text(key, "created_at").to_owned(),
+                key["last_used_at"].as_str().unwrap_or("never").to_owned(),
+            ]);
+        }
+        table.print();
+        eprintln!("{} keys", answer["total"]);
+    });
     Ok(ExitCode::SUCCESS)
 }
 
@@ -58,8 +66,4 @@ pub(crate) async fn revoke(config: Config, name: &str) -> anyhow::Result<ExitCod
         eprintln!("no key is left: on a loopback address the server serves everyone on this machine without one");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or("")
 }

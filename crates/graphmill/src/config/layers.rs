@@ -39,6 +39,11 @@ impl Layers {
         self.0.get(name).map(|(value, _)| value.as_str()).filter(|v| !v.is_empty())
     }
 
+    /// Where the value of a key came from; empty when it has none.
+    pub(crate) fn source(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", |(_, source)| source)
+    }
+
     /// The value of a key that has a default.
     pub(crate) fn parse<T: FromStr>(&self, name: &str, what: &str) -> anyhow::Result<T> {
         let (value, source) = self.0.get(name).with_context(|| format!("the setting {name} is missing"))?;

@@ -6,6 +6,7 @@ mod cancel;
 mod cases;
 mod cli;
 mod collections;
+mod commands;
 mod contract;
 mod disk;
 mod documents;

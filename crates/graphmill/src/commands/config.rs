@@ -1,0 +1,39 @@
+//! `graphmill config show`: every setting, its value and where that came from. Secrets are not shown.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::{Map, Value, json};
+
+use crate::config::{KEYS, Layers};
+use crate::output::{Table, answer, text};
+
+/// `config …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Every setting, its value and where that came from
+    Show,
+}
+
+/// Prints them.
+pub(crate) fn show(layers: &Layers) -> ExitCode {
+    let mut settings = Map::new();
+    for key in KEYS {
+        let value = match layers.get(key.name) {
+            Some(_) if key.name.ends_with("api_key") || key.name == "token" => "(set)",
+            Some(value) => value,
+            None => "",
+        };
+        settings
+            .insert(key.name.to_owned(), json!({"value": value, "source": layers.source(key.name), "help": key.help}));
+    }
+    answer(&Value::Object(settings), |settings| {
+        let mut table = Table::new(&["setting", "value", "from", "what it is"]);
+        for (name, setting) in settings.as_object().into_iter().flatten() {
+            let cell = |key: &str| text(setting, key).to_owned();
+            table.row([name.clone(), cell("value"), cell("source"), cell("help")]);
+        }
+        table.print();
+    });
+    ExitCode::SUCCESS
+}
