@@ -60,6 +60,28 @@ pub struct Level {
     pub shares_millionths: Vec<i64>,
 }
 
+impl Level {
+    /// Nodes of each community, rising.
+    pub fn members(&self) -> Members {
+        let (starts, nodes) = aggregation::members_of(&self.community_of, self.communities);
+        Members { starts, nodes }
+    }
+}
+
+/// Nodes by community; see [`Level::members`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Members {
+    starts: Vec<usize>,
+    nodes: Vec<u32>,
+}
+
+impl Members {
+    /// Nodes of a community, rising.
+    pub fn of(&self, community: usize) -> &[u32] {
+        &self.nodes[self.starts[community]..self.starts[community + 1]]
+    }
+}
+
 /// What was found. Each community of a level is a union of communities of the level before, and connected.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Communities {

@@ -69,7 +69,7 @@ macro_rules! graph_conformance {
                 a_stale_upload_is_never_seen, a_stale_upload_against_a_removal_is_never_seen, a_stale_run_changes_nothing
             },
             layers::{
-                similarities_are_seen_when_their_run_ends, a_delta_replaces_rows, communities_follow_their_members,
+                similarities_are_seen_when_their_run_ends, a_delta_replaces_rows, communities_follow_their_members, present_communities_are_whole,
                 vectors_and_spaces
             },
             similarity_runs::{

@@ -23,6 +23,7 @@ mod layers;
 mod names;
 mod open;
 mod placements;
+mod present_communities;
 mod publish;
 mod readers;
 mod relation_rows;

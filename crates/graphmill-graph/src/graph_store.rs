@@ -265,6 +265,12 @@ pub trait GraphStore: Send + Sync + 'static {
     /// Adds communities to the run's generation.
     async fn put_communities(&self, run: &LayerRun, rows: Vec<CommunityRow>) -> Result<()>;
 
+    /// All communities of the generation that readers see, with their live members by id, finest level first, in pages, of one moment.
+    async fn present_communities(
+        &self,
+        collection: &CollectionId,
+    ) -> Result<BoxStream<'static, Result<Vec<CommunityRow>>>>;
+
     /// Ends a run: readers see its generation (or its rows) from now on; what it replaced is swept.
     async fn finish_run(&self, run: &LayerRun, stands_at: u64, parameters: Map<String, Value>) -> Result<()>;
 

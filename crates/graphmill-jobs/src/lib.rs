@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod clustering;
 mod error;
 pub mod ingestion;
 mod interruption;

@@ -1,10 +1,11 @@
-//! What nobody waits for, or only for a moment: deletions of documents and collections, the sweep of staged chunks, blobs that nothing names, old tombstones. Each task
+//! What nobody waits for, or only for a moment: deletions of documents and collections, upkeep of layers, the sweep of staged chunks, blobs that nothing names, old tombstones. Each task
 //! repeats until it is done, so that a kill in the middle costs nothing but time.
 
 mod collections;
 mod deletes;
 mod leftovers;
 mod reconcile;
+mod upkeep;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 
 pub use reconcile::{ReconcileError, reconcile_collections};
+pub use upkeep::{MakeJob, Upkeep};
 
 /// How often each task looks by itself.
 #[derive(Debug, Clone)]
@@ -99,6 +101,12 @@ impl Maintenance {
         let run = leftovers::run(maintenance.stores.clone(), config.leftovers_every, config.keep);
         maintenance.tasks.spawn(async move { stop.run_until_cancelled(run).await });
         maintenance
+    }
+
+    /// Starts upkeep of layers.
+    pub fn start_upkeep(&self, upkeep: Upkeep) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { stop.run_until_cancelled(upkeep.run()).await });
     }
 
     /// A deletion of a document or a collection was accepted: carry it out now.

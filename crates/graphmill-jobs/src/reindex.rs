@@ -21,6 +21,7 @@ use serde_json::{Map, Value, json};
 
 pub use request::{ReindexMode, ReindexOptions};
 
+use crate::clustering::{ClusteringOptions, ClusteringServices, ClusteringStage};
 use crate::interruption::{of_graph, of_model};
 
 /// Name of the stage that runs a clustering.
@@ -128,6 +129,16 @@ impl Reindex<'_> {
             let rebuilt = stages.stage(&rebuild_similarities::RebuildSimilarities::new(self)).await?;
             metadata.insert("chunks_compared".to_owned(), json!(rebuilt.compared));
             metadata.insert("similarities".to_owned(), json!(rebuilt.similarities));
+        }
+        if self.options.run_clustering {
+            let services = ClusteringServices {
+                graph: self.handler.graph.clone(),
+                models: self.handler.models.clone(),
+                model_concurrency: self.handler.model_concurrency,
+            };
+            // The last stage: it commits the job's intent.
+            let assigned = stages.stage(&ClusteringStage::new(&services, ClusteringOptions::default())).await?;
+            metadata.extend(assigned.metadata());
         }
         graphmill_core::fault_point!("reindex.before_complete");
         Ok(Completed { message: "Reindexing complete".to_owned(), metadata })

@@ -9,6 +9,7 @@ pub mod openai;
 pub mod provider;
 pub mod registry;
 pub mod settings;
+pub mod summariser;
 pub mod usage;
 
 pub use embedder::{EmbedAnswer, EmbedInput, Embedder, ModelId, SpaceDescription};
@@ -17,6 +18,7 @@ pub use extractor::{ChunkInput, Dropped, EntityExtractor, Extraction, ExtractorV
 pub use provider::{ModelChoice, ModelProvider};
 pub use registry::Models;
 pub use settings::{Endpoint, ModelSettings, Secret};
+pub use summariser::{CommunityInput, MemberInput, OfflineSummariser, RelationInput, Summariser, Summary};
 pub use usage::{CallContext, Usage, UsageSnapshot};
 
 /// A vector as the content cache keeps it: each component as little-endian f32. `None` when the bytes are no vector.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::offline::{OfflineEmbedder, OfflineExtractor, TypedOfflineExtractor};
 use crate::openai::{OpenAiEmbedder, OpenAiExtractor, Surroundings};
-use crate::{Embedder, Endpoint, EntityExtractor, Error, ModelSettings, Models};
+use crate::{Embedder, Endpoint, EntityExtractor, Error, ModelSettings, Models, OfflineSummariser, Summariser};
 
 /// Clients that are kept; when more models were used, those that no job holds go.
 const CLIENTS_KEPT: usize = 64;
@@ -75,7 +75,8 @@ impl ModelProvider {
 
     /// The models of `choice`. Fails when it names a model and no server is configured to have it.
     pub fn of(&self, choice: &ModelChoice) -> Result<Models, Error> {
-        Ok(Models { embedder: self.embedder(choice)?, extractor: self.extractor(choice)? })
+        let (extractor, summariser) = self.extractor(choice)?;
+        Ok(Models { embedder: self.embedder(choice)?, extractor, summariser })
     }
 
     fn embedder(&self, choice: &ModelChoice) -> Result<Arc<dyn Embedder>, Error> {
@@ -87,21 +88,25 @@ impl ModelProvider {
         Ok(kept(&self.embedders, &endpoint.model, make)?)
     }
 
-    fn extractor(&self, choice: &ModelChoice) -> Result<Arc<dyn EntityExtractor>, Error> {
+    /// The summariser asks the model that extracts.
+    fn extractor(&self, choice: &ModelChoice) -> Result<(Arc<dyn EntityExtractor>, Arc<dyn Summariser>), Error> {
         let asked = choice.extraction.as_deref();
         let types = choice.entity_types.as_deref();
         let Some(endpoint) = endpoint("llm.url", self.settings.llm.as_ref(), asked)? else {
-            return Ok(match types {
+            let extractor: Arc<dyn EntityExtractor> = match types {
                 Some(types) => Arc::new(TypedOfflineExtractor::new(types)),
                 None => Arc::new(OfflineExtractor),
-            });
+            };
+            return Ok((extractor, Arc::new(OfflineSummariser)));
         };
         let make = || OpenAiExtractor::new(&endpoint, &self.settings, self.cache.clone(), self.surroundings.clone());
         let client = kept(&self.extractors, &endpoint.model, make)?;
-        Ok(match types {
+        let summariser = Arc::new(client.summariser());
+        let extractor: Arc<dyn EntityExtractor> = match types {
             Some(types) => Arc::new(client.with_types(types)),
             None => client,
-        })
+        };
+        Ok((extractor, summariser))
     }
 }
 

@@ -7,15 +7,17 @@ use graphmill_core::ContentCache;
 
 use crate::offline::{OfflineEmbedder, OfflineExtractor};
 use crate::openai::{OpenAiEmbedder, OpenAiExtractor, Surroundings};
-use crate::{Embedder, EntityExtractor, Error, ModelSettings};
+use crate::{Embedder, EntityExtractor, Error, ModelSettings, OfflineSummariser, Summariser};
 
-/// One embedder and one extractor, shared by all jobs. Cheap to clone.
+/// One embedder, one extractor and one summariser, shared by all jobs. Cheap to clone.
 #[derive(Clone)]
 pub struct Models {
     /// Turns texts into vectors.
     pub embedder: Arc<dyn Embedder>,
     /// Turns chunks into facts.
     pub extractor: Arc<dyn EntityExtractor>,
+    /// Describes communities; asks the same model as the extractor, within the same rate.
+    pub summariser: Arc<dyn Summariser>,
 }
 
 impl Models {
@@ -34,11 +36,15 @@ impl Models {
             Some(endpoint) => Arc::new(OpenAiEmbedder::new(endpoint, settings, cache.clone(), surroundings.clone())?),
             None => Arc::new(OfflineEmbedder),
         };
-        let extractor: Arc<dyn EntityExtractor> = match &settings.llm {
-            Some(endpoint) => Arc::new(OpenAiExtractor::new(endpoint, settings, cache, surroundings)?),
-            None => Arc::new(OfflineExtractor),
+        let (extractor, summariser): (Arc<dyn EntityExtractor>, Arc<dyn Summariser>) = match &settings.llm {
+            Some(endpoint) => {
+                let client = OpenAiExtractor::new(endpoint, settings, cache, surroundings)?;
+                let summariser = client.summariser();
+                (Arc::new(client), Arc::new(summariser))
+            }
+            None => (Arc::new(OfflineExtractor), Arc::new(OfflineSummariser)),
         };
-        Ok(Self { embedder, extractor })
+        Ok(Self { embedder, extractor, summariser })
     }
 }
 

@@ -11,9 +11,10 @@ use graphmill_core::{Clock, JobStatus, JobType, Seq, SystemClock};
 use graphmill_documents::child::{ParserCommand, ParserPool};
 use graphmill_graph::GraphStore;
 use graphmill_graph::embedded::{EmbeddedGraph, EmbeddedOptions};
+use graphmill_jobs::clustering::{ClusteringHandler, ClusteringServices};
 use graphmill_jobs::ingestion::IngestionHandler;
-use graphmill_jobs::maintenance::{Maintenance, MaintenanceConfig, reconcile_collections};
-use graphmill_jobs::reindex::ReindexHandler;
+use graphmill_jobs::maintenance::{Maintenance, MaintenanceConfig, MakeJob, Upkeep, reconcile_collections};
+use graphmill_jobs::reindex::{ReindexHandler, ReindexOptions};
 use graphmill_models::{ModelChoice, ModelProvider};
 use graphmill_runtime::{CpuPool, Occupancy, Registry, Runtime, RuntimeConfig, Services};
 use graphmill_server::{
@@ -30,6 +31,9 @@ use crate::config::Config;
 
 /// First argument of a process that parses documents for this one.
 pub(crate) const PARSE_CHILD: &str = "__parse-child";
+/// Clusterings at once, each of another collection.
+const CLUSTERINGS: u32 = 2;
+
 /// How often the room on the disk is looked at.
 const DISK_CHECK: Duration = Duration::from_secs(1);
 
@@ -90,7 +94,10 @@ impl Assembly {
             MaintenanceConfig { occupancy: occupancy.clone(), ..MaintenanceConfig::default() },
         );
         let runtime = match work {
-            Work::Jobs => Some(start_runtime(config, &stores, occupancy).await?),
+            Work::Jobs => {
+                start_upkeep(config, &stores, &maintenance);
+                Some(start_runtime(config, &stores, occupancy).await?)
+            }
             Work::None => None,
         };
         let stop = CancellationToken::new();
@@ -258,16 +265,33 @@ async fn start_runtime(config: &Config, stores: &Stores, occupancy: Occupancy) -
         config.models.concurrency,
         config.reindex_block_rows,
     );
-    let registry = Registry::default().with(Arc::new(ingestion)).with(Arc::new(reindex));
+    let clustering = ClusteringHandler::new(ClusteringServices {
+        graph: stores.graph.clone(),
+        models: stores.models.clone(),
+        model_concurrency: config.models.concurrency,
+    });
+    let registry = Registry::default().with(Arc::new(ingestion)).with(Arc::new(reindex)).with(Arc::new(clustering));
     let services = Services { cpu: CpuPool::new(config.cpu_threads), blobs: stores.blobs.clone() };
     let mut runtime = RuntimeConfig::new(format!("pid {}", std::process::id()));
-    runtime.concurrency =
-        BTreeMap::from([(JobType::Ingestion, config.workers), (JobType::Reindex, config.reindex_workers)]);
+    runtime.concurrency = BTreeMap::from([
+        (JobType::Ingestion, config.workers),
+        (JobType::Reindex, config.reindex_workers),
+        (JobType::Clustering, CLUSTERINGS),
+    ]);
     runtime.stall_limit = config.stall_limit;
     runtime.occupancy = occupancy;
     let disk = stores.disk.clone();
     runtime.may_claim = Arc::new(move || disk.accepts_uploads());
     Ok(Runtime::start(stores.jobs.clone(), registry, services, runtime).await?)
+}
+
+/// Layers that are behind are brought up by themselves after a quiet time.
+fn start_upkeep(config: &Config, stores: &Stores, maintenance: &Maintenance) {
+    let Some(quiet) = config.auto_reindex else { return };
+    let layers = ReindexOptions { run_clustering: true, ..ReindexOptions::default() };
+    let make: MakeJob = Arc::new(move |collection| layers.into_job(collection));
+    let upkeep = Upkeep::new(stores.jobs.clone(), stores.graph.clone(), stores.clock.clone(), quiet, make);
+    maintenance.start_upkeep(upkeep);
 }
 
 fn server_config(config: &Config, address: SocketAddr, tls: Option<Arc<Tls>>) -> ServerConfig {

@@ -130,6 +130,9 @@ pub(crate) struct ServeArgs {
     /// A web origin that may call the API; may be repeated
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) allowed_origin: Vec<String>,
+    /// Quiet time after which layers that are behind are brought up by themselves: 30s, 5m, 2h, or off (default: 5m)
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) auto_reindex: Option<String>,
 }
 
 /// Arguments of `ingest`.

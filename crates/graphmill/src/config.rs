@@ -59,6 +59,11 @@ pub(crate) const KEYS: &[Key] = &[
     Key { name: "cpu_threads", default: "", help: "threads that compute (default: cores)" },
     Key { name: "stall_seconds", default: "600", help: "a stage that finishes nothing for so long is abandoned" },
     Key { name: "reserve_mb", default: "64", help: "room kept free for job state when the disk is full, in MB" },
+    Key {
+        name: "auto_reindex",
+        default: "5m",
+        help: "quiet time after which layers that are behind are brought up by themselves: 30s, 5m, 2h, or off",
+    },
     Key { name: "embedding.url", default: "", help: "embedding server, ends in /v1 (default: offline model)" },
     Key { name: "embedding.model", default: "", help: "its model" },
     Key { name: "embedding.api_key", default: "", help: "its key" },
@@ -121,6 +126,8 @@ pub(crate) struct Config {
     pub(crate) stall_limit: Duration,
     /// Size of the reserve file, in bytes.
     pub(crate) reserve_bytes: u64,
+    /// Quiet time before upkeep of layers; `None` = off.
+    pub(crate) auto_reindex: Option<Duration>,
     /// Which models.
     pub(crate) models: ModelSettings,
     /// Limits of parser processes.
@@ -188,6 +195,7 @@ impl Config {
             },
             stall_limit: Duration::from_secs(layers.number("stall_seconds", 1..=86_400)?),
             reserve_bytes: layers.number("reserve_mb", 1..=1 << 20)? << 20,
+            auto_reindex: quiet_time(layers)?,
             models: ModelSettings {
                 embedding: endpoint(layers, "embedding")?,
                 llm: endpoint(layers, "llm")?,
@@ -224,6 +232,21 @@ fn client_settings(layers: &Layers) -> anyhow::Result<ClientSettings> {
         ca_cert: layers.get("ca_cert").map(PathBuf::from),
         token: layers.get("token").map(str::to_owned),
     })
+}
+
+/// `off`, or a number with `s`, `m` or `h`.
+fn quiet_time(layers: &Layers) -> anyhow::Result<Option<Duration>> {
+    let text: String = layers.parse("auto_reindex", "a duration")?;
+    if text == "off" {
+        return Ok(None);
+    }
+    let units = [("s", 1), ("m", 60), ("h", 3_600)];
+    let found =
+        units.iter().find_map(|(unit, seconds)| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(*seconds));
+    match found {
+        Some(seconds @ 1..=2_592_000u64) => Ok(Some(Duration::from_secs(seconds))),
+        _ => bail!("auto_reindex is {text:?}; it is off, or a time from 1s to 720h such as 30s, 5m or 2h"),
+    }
 }
 
 /// The entries of a list separated by commas.
@@ -304,6 +327,18 @@ mod tests {
         let error =
             load(&[("GRAPHMILL_LLM_URL", "http://x/v2"), ("GRAPHMILL_LLM_MODEL", "m")]).unwrap_err().to_string();
         assert!(error.contains("/v1"), "{error}");
+    }
+
+    #[test]
+    fn upkeep_has_a_time_or_is_off() {
+        let quiet = |value: &str| load(&[("GRAPHMILL_AUTO_REINDEX", value)]).map(|config| config.auto_reindex);
+        assert_eq!(load(&[]).unwrap().auto_reindex, Some(Duration::from_secs(300)));
+        assert_eq!(quiet("off").unwrap(), None);
+        assert_eq!(quiet("90s").unwrap(), Some(Duration::from_secs(90)));
+        assert_eq!(quiet("2h").unwrap(), Some(Duration::from_secs(7_200)));
+        for wrong in ["5", "0s", "-1m", "1000h", "never", "99999999999999999999h"] {
+            assert!(quiet(wrong).unwrap_err().to_string().contains("off, or a time"), "{wrong}");
+        }
     }
 
     #[test]

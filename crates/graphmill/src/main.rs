@@ -57,6 +57,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Command::Serve(serve) = &cli.command {
         let given = [("listen", &serve.listen), ("tls_cert", &serve.tls_cert), ("tls_key", &serve.tls_key)];
         flags.extend(given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+        if let Some(quiet) = &serve.auto_reindex {
+            flags.insert("auto_reindex", quiet.clone());
+        }
         if !serve.allowed_origin.is_empty() {
             flags.insert("allowed_origin", serve.allowed_origin.join(","));
         }

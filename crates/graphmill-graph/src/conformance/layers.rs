@@ -1,5 +1,6 @@
 //! Layers: similarities, communities, embedding spaces.
 
+use futures::TryStreamExt;
 use graphmill_core::{ChunkId, CommunityId, Seq};
 use serde_json::{Map, Value, json};
 
@@ -131,6 +132,42 @@ pub async fn communities_follow_their_members(backend: &dyn Backend) {
     let unfinished = store.begin_run(&draft.collection, Layer::Communities, true).await.expect("a run begins");
     store.put_communities(&unfinished, vec![community(&draft, 0, "x", None, &["A"])]).await.expect("it is written");
     assert_eq!(store.stats(None).await.expect("stats are read").communities, 3);
+}
+
+/// The communities of the present generation come back as they were written, live members alone; nothing of an unfinished run is among them.
+pub async fn present_communities_are_whole(backend: &dyn Backend) {
+    let graph = backend.empty().await;
+    let store = graph.store.as_ref();
+    let draft = Draft::new("a.md", &["A>B", "C>D"]);
+    let other = Draft::new("b.md", &["E>F"]);
+    assert!(present(store, &draft).await.is_empty(), "a collection that does not exist has none");
+    draft.put(store, 1).await;
+    other.put(store, 2).await;
+    assert!(present(store, &draft).await.is_empty());
+    let top = community(&draft, 1, "top", None, &["A", "B", "C", "D"]);
+    let mut rows = vec![
+        community(&draft, 0, "ab", Some(top.id), &["A", "B"]),
+        community(&draft, 0, "cd", Some(top.id), &["C", "D"]),
+        community(&draft, 0, "ef", None, &["E", "F"]),
+        top,
+    ];
+    rows.iter_mut().for_each(|row| row.members.sort_unstable());
+    let run = store.begin_run(&draft.collection, Layer::Communities, true).await.expect("a run begins");
+    store.put_communities(&run, rows.clone()).await.expect("communities are written");
+    assert!(present(store, &draft).await.is_empty(), "the run has not ended");
+    store.finish_run(&run, 2, Map::new()).await.expect("the run ends");
+    rows.sort_by_key(|row| (row.level, row.id));
+    assert_eq!(present(store, &draft).await, rows);
+    let next = store.begin_run(&draft.collection, Layer::Communities, true).await.expect("a run begins");
+    store.put_communities(&next, vec![community(&draft, 0, "x", None, &["A"])]).await.expect("it is written");
+    store.remove(&other.collection, other.id(), Seq(3)).await.expect("it is removed");
+    rows.retain(|row| row.title != "Community E F");
+    assert_eq!(present(store, &draft).await, rows);
+}
+
+async fn present(store: &dyn GraphStore, draft: &Draft) -> Vec<CommunityRow> {
+    let pages = store.present_communities(&draft.collection).await.expect("communities are read");
+    pages.try_concat().await.expect("communities are read to their end")
 }
 
 /// Spaces: the first is active, the next is built, and the switch needs a vector of every placed chunk.

@@ -16,8 +16,8 @@ use super::readers::in_snapshot;
 use super::writer::{CommitPoints, Safety};
 use super::{
     EmbeddedGraph, check, collection_removal, collections, communities, document_entities, document_list, documents,
-    entity_detail, entity_list, export, found, layers, publish, remove, search, similarity_rows, staging, staleness,
-    stats, vectors,
+    entity_detail, entity_list, export, found, layers, present_communities, publish, remove, search, similarity_rows,
+    staging, staleness, stats, vectors,
 };
 use crate::listing::{
     CommunityDetail, CommunityList, DocumentEntity, DocumentPage, DocumentQuery, EntityDetail, EntityQuery,
@@ -438,6 +438,26 @@ impl GraphStore for EmbeddedGraph {
     async fn put_communities(&self, run: &LayerRun, rows: Vec<CommunityRow>) -> Result<()> {
         let run = run.clone();
         self.writer.write(Safety::Process, None, move |conn| layers::put_communities(conn, &run, &rows)).await
+    }
+
+    async fn present_communities(
+        &self,
+        collection: &CollectionId,
+    ) -> Result<BoxStream<'static, Result<Vec<CommunityRow>>>> {
+        let (conn, collection) = (self.readers.own()?, collection.clone());
+        let (pages, listener) = tokio::sync::mpsc::channel(PAGES_AHEAD);
+        tokio::task::spawn_blocking(move || {
+            let read = in_snapshot(&conn, |conn| match collection_key(conn, &collection)? {
+                Some(key) => present_communities::read(conn, key, |page| pages.blocking_send(Ok(page)).is_ok()),
+                None => Ok(()),
+            });
+            if let Err(e) = read {
+                // Nobody listens any more when this fails.
+                let _ = pages.blocking_send(Err(e));
+            }
+        });
+        Ok(stream::unfold(listener, |mut listener| async move { listener.recv().await.map(|page| (page, listener)) })
+            .boxed())
     }
 
     async fn finish_run(&self, run: &LayerRun, stands_at: u64, parameters: Map<String, Value>) -> Result<()> {

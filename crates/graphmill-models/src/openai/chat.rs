@@ -1,18 +1,15 @@
 //! `/v1/chat/completions`, for entity extraction.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use graphmill_core::{CacheKey, CollectionId, ContentCache, ErrorCode, IdHasher, fault_point};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::answer;
+use super::conversation::{Answered, Chat, Question, Said, TEMPERATURES};
 use super::in_flight::InFlight;
-use super::refusal::Refusal;
-use super::transport::{Failure, Transport};
+use super::summaries::OpenAiSummariser;
 use super::{PROMPT_VERSION, Surroundings, TRIES, prompt};
 use crate::entity_types::{keep_types, parameter};
 use crate::usage::Usage;
@@ -20,38 +17,14 @@ use crate::{
     CallContext, ChunkInput, Endpoint, EntityExtractor, Error, Extraction, ExtractorVersion, ModelSettings, Quarantined,
 };
 
-/// No answer about a chunk is longer, in bytes.
-const LONGEST_ANSWER: usize = 4 << 20;
-
-/// Temperature of the tries: a model that repeats itself would repeat a bad answer as well.
-const TEMPERATURES: [f64; TRIES as usize] = [0.0, 0.3, 0.6];
-
 /// Extracts through a server that speaks OpenAI's wire format.
 #[derive(Clone)]
 pub struct OpenAiExtractor {
-    transport: Arc<Transport>,
+    chat: Arc<Chat>,
     cache: Arc<dyn ContentCache>,
     in_flight: Arc<InFlight>,
-    /// The server takes `response_format`.
-    json_mode: Arc<AtomicBool>,
-    /// The server takes `temperature`.
-    temperature: Arc<AtomicBool>,
     /// The only types that entities may have; the usual ones are asked for when there is none, and every type is taken.
     types: Option<Arc<[String]>>,
-}
-
-/// An answer as the cache keeps it: what the model said, so that better rules can read it again.
-#[derive(Debug, Serialize, Deserialize)]
-struct Said {
-    content: String,
-    /// The model was cut off.
-    cut: bool,
-}
-
-enum Answered {
-    Said(Said),
-    Bad(String),
-    Refused(String),
 }
 
 impl OpenAiExtractor {
@@ -62,9 +35,13 @@ impl OpenAiExtractor {
         cache: Arc<dyn ContentCache>,
         surroundings: Surroundings,
     ) -> Result<Self, Error> {
-        let transport = Arc::new(Transport::new("llm", endpoint, settings, LONGEST_ANSWER, surroundings)?);
-        let (json_mode, temperature) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(true)));
-        Ok(Self { transport, cache, in_flight: Arc::default(), json_mode, temperature, types: None })
+        let chat = Arc::new(Chat::new(endpoint, settings, surroundings)?);
+        Ok(Self { chat, cache, in_flight: Arc::default(), types: None })
+    }
+
+    /// A summariser that asks the same model, within the same rate.
+    pub fn summariser(&self) -> OpenAiSummariser {
+        OpenAiSummariser::over(self.chat.clone(), self.cache.clone())
     }
 
     /// The same client, asking for these types alone.
@@ -109,92 +86,15 @@ impl OpenAiExtractor {
         Ok(read.map(|extraction| Extraction { from_cache: true, ..extraction }))
     }
 
-    fn body(&self, chunk: &ChunkInput<'_>, temperature: f64) -> Value {
-        let mut body = json!({
-            "model": self.transport.model(),
-            "messages": [
-                { "role": "system", "content": prompt::system(self.types.as_deref()) },
-                { "role": "user", "content": prompt::user(chunk) },
-            ],
-        });
-        if self.temperature.load(Ordering::Relaxed) {
-            body["temperature"] = json!(temperature);
-        }
-        if self.json_mode.load(Ordering::Relaxed) {
-            body["response_format"] = json!({ "type": "json_object" });
-        }
-        body
-    }
-
-    /// One request; a parameter that the server does not know is left out from then on.
-    async fn ask(&self, chunk: &ChunkInput<'_>, temperature: f64, ctx: &CallContext) -> Result<Answered, Error> {
-        loop {
-            let failure = match self.transport.post("chat/completions", &self.body(chunk, temperature), ctx).await {
-                Ok(bytes) => return Ok(read_reply(&bytes, ctx)),
-                Err(failure) => failure,
-            };
-            match failure {
-                Failure::Call(error) => return Err(error),
-                Failure::Answer(reason) => return Ok(Answered::Bad(reason)),
-                Failure::Body(Refusal::Parameter("response_format"))
-                    if self.json_mode.swap(false, Ordering::Relaxed) => {}
-                Failure::Body(Refusal::Parameter("temperature")) if self.temperature.swap(false, Ordering::Relaxed) => {
-                }
-                Failure::Body(refusal) => return self.refused(refusal, ctx).await,
-            }
-        }
-    }
-
-    async fn refused(&self, refusal: Refusal, ctx: &CallContext) -> Result<Answered, Error> {
-        let reason = match refusal {
-            Refusal::TooLong(reason) => {
-                return Ok(Answered::Refused(format!("the chunk is too long for the model: {reason}")));
-            }
-            Refusal::Content(reason) => {
-                return Ok(Answered::Refused(format!("the model refuses the content: {reason}")));
-            }
-            Refusal::Unclear(reason) | Refusal::Transient(reason) | Refusal::Everything(reason, _) => reason,
-            Refusal::Parameter(name) => format!("HTTP 400 about {name}"),
-            Refusal::RateLimited(_) => "HTTP 429".to_owned(),
-        };
-        // This chunk's fault or the configuration's? A harmless chunk tells which.
+    fn question(&self, chunk: &ChunkInput<'_>) -> Question {
         let harmless = ChunkInput { text: "The pump stands in the hall.", ..ChunkInput::default() };
-        match self.transport.post("chat/completions", &self.body(&harmless, 0.0), ctx).await {
-            Ok(_) | Err(Failure::Answer(_)) => {
-                Ok(Answered::Refused(format!("the model server refuses this chunk and takes others: {reason}")))
-            }
-            Err(Failure::Call(error)) => Err(error),
-            Err(Failure::Body(_)) => {
-                Err(self.transport.refused(reason, "check the name of the model and what it accepts"))
-            }
+        Question {
+            system: prompt::system(self.types.as_deref()),
+            user: prompt::user(chunk),
+            harmless: prompt::user(&harmless),
+            about: "chunk",
         }
     }
-}
-
-/// What the model said, or why there is nothing.
-fn read_reply(bytes: &[u8], ctx: &CallContext) -> Answered {
-    // Read leniently: a lone surrogate in a sentence must not cost the answer.
-    let Some(reply) = std::str::from_utf8(bytes).ok().and_then(answer::parse_whole) else {
-        return Answered::Bad("it is not the JSON of a chat answer".into());
-    };
-    let tokens = |name: &str| reply.get("usage").and_then(|u| u.get(name)).and_then(Value::as_u64).unwrap_or(0);
-    Usage::add(&ctx.usage.input_tokens, tokens("prompt_tokens"));
-    Usage::add(&ctx.usage.output_tokens, tokens("completion_tokens"));
-    let Some(choice) = reply.get("choices").and_then(|c| c.get(0)) else {
-        return Answered::Bad("it has no choices".into());
-    };
-    let finish = choice.get("finish_reason").and_then(Value::as_str).unwrap_or_default();
-    if finish == "content_filter" {
-        return Answered::Refused("the model refuses the content: content_filter".into());
-    }
-    let content = match choice.get("message").and_then(|m| m.get("content")) {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(parts)) => parts.iter().filter_map(|p| p.get("text").and_then(Value::as_str)).collect(),
-        // Some servers hand the object out as it is.
-        Some(object @ Value::Object(_)) => object.to_string(),
-        _ => return Answered::Bad("it has no content".into()),
-    };
-    Answered::Said(Said { content, cut: finish == "length" })
 }
 
 #[async_trait]
@@ -205,7 +105,7 @@ impl EntityExtractor for OpenAiExtractor {
             parameters.push(' ');
             parameters.push_str(&parameter(types));
         }
-        ExtractorVersion { model: self.transport.model().to_owned(), prompt_version: PROMPT_VERSION, parameters }
+        ExtractorVersion { model: self.chat.model().to_owned(), prompt_version: PROMPT_VERSION, parameters }
     }
 
     async fn extract(
@@ -222,9 +122,10 @@ impl EntityExtractor for OpenAiExtractor {
         if let Some(extraction) = self.look_up(&key, chunk, ctx).await? {
             return Ok(extraction);
         }
+        let question = self.question(&chunk);
         let mut bad = String::new();
         for temperature in TEMPERATURES {
-            let said = match self.ask(&chunk, temperature, ctx).await? {
+            let said = match self.chat.ask(&question, temperature, ctx).await? {
                 Answered::Said(said) => said,
                 Answered::Bad(reason) => {
                     Usage::add(&ctx.usage.bad_answers, 1);

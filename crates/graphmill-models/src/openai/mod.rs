@@ -2,12 +2,14 @@
 
 mod answer;
 mod chat;
+mod conversation;
 mod embeddings;
 mod gate;
 mod in_flight;
 mod prompt;
 mod refusal;
 mod retry_after;
+mod summaries;
 mod transport;
 mod vectors;
 
@@ -18,6 +20,7 @@ use graphmill_core::{Clock, SystemClock};
 pub use chat::OpenAiExtractor;
 pub use embeddings::OpenAiEmbedder;
 pub use prompt::PROMPT_VERSION;
+pub use summaries::OpenAiSummariser;
 
 /// Where a client has its time and its chance from; tests replace both.
 #[derive(Clone)]

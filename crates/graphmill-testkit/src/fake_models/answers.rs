@@ -71,6 +71,13 @@ pub fn extraction(text: &str) -> Value {
     json!({ "entities": entities, "relations": relations })
 }
 
+/// What the fake's chat model says about a group of things (`Group of 3 members. …`): a title and a summary that follow from the text.
+pub(super) fn summary(text: &str) -> Value {
+    let terms = terms(text);
+    let hash = blake3::hash(text.as_bytes()).to_hex();
+    json!({ "title": format!("Group {}", &hash[..8]), "summary": format!("The model saw {}.", terms.join(", ")) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -169,6 +169,7 @@ fn chat_answer(items: &[String], mode: &Mode, fault: Fault) -> Value {
         Fault::Refusal => ("I cannot help with that.".to_owned(), "stop"),
         Fault::ContentFilter => (String::new(), "content_filter"),
         _ if !mode.chat_says.is_empty() => (mode.chat_says.clone(), "stop"),
+        _ if text.starts_with("Group of ") => (answers::summary(text).to_string(), "stop"),
         _ => (answers::extraction(text).to_string(), "stop"),
     };
     let (asked, said) = (text.split_whitespace().count(), content.split_whitespace().count());

@@ -16,6 +16,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use graphmill_core::{CollectionId, JobType, Timestamp};
+use graphmill_jobs::clustering::ClusteringOptions;
 use graphmill_store::records::{Acceptance, AcceptedJob, KeptAnswer};
 use graphmill_store::requests::NewJob;
 use serde_json::{Map, Value, json};
@@ -26,6 +27,7 @@ use crate::api::upload::MOST_PRIORITY;
 use crate::body::Fields;
 use crate::error::shortened;
 use crate::idempotency::{Ticket, kept, meaning, respond};
+use crate::scope::no_such_collection;
 use crate::{AppState, Error, Result, Scope};
 
 const FIELDS: &[&str] = &["job_type", "params", "collection", "priority", "run_at", "max_attempts"];
@@ -141,9 +143,18 @@ async fn new_job(
         JobType::Ingestion => ingestion::new_job(state, scope, collection, params).await,
         JobType::Reindex => reindex::new_job(state, scope, collection, params).await,
         JobType::Clustering => {
-            Err(Error::invalid(format!("the field job_type is {job_type}; this version runs ingestion and reindex")))
+            let collection = known_collection(state, scope, collection).await?;
+            let options = ClusteringOptions::from_params(&params.unwrap_or_default());
+            Ok(options.map_err(|e| Error::invalid(format!("params: {e}")))?.into_job(collection))
         }
     }
+}
+
+/// The collection of a job over its layers: `default` unless named, and there.
+async fn known_collection(state: &AppState, scope: &Scope, asked: Option<CollectionId>) -> Result<CollectionId> {
+    let collection = scope.writing(asked)?;
+    let known = state.jobs().collection(&collection).await?;
+    known.map(|_| collection.clone()).ok_or_else(|| no_such_collection(collection.as_str()))
 }
 
 fn scheduled(mut job: NewJob, schedule: Schedule, now: Timestamp) -> Result<NewJob> {

@@ -19,9 +19,6 @@ pub(super) async fn new_job(
     let collection = scope.writing(collection)?;
     let options =
         ReindexOptions::from_params(&params.unwrap_or_default()).map_err(|e| Error::invalid(e.to_string()))?;
-    if options.run_clustering {
-        return Err(Error::invalid("the field run_clustering is true; this version runs no clustering"));
-    }
     if state.jobs().collection(&collection).await?.is_none() {
         return Err(no_such_collection(collection.as_str()));
     }
