@@ -172,3 +172,20 @@ async fn cancel_in_each_stage_leaves_the_communities_of_before() {
         assert_eq!(app.export("default").await.unwrap(), before, "{stage}");
     }
 }
+
+/// A reindex with clustering gives the communities of a clustering job.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reindex_clusters_as_its_last_stage() {
+    let app = start().await;
+    ingest(&app, 2).await;
+    let body = json!({"job_type": "reindex", "params": {"run_clustering": true, "mode": "full"}});
+    let (status, answer) = app.post_json("/api/jobs", &body).await.unwrap();
+    assert_eq!(status, 202, "{answer}");
+    let page = app.wait_ended(answer["job_id"].as_str().unwrap()).await.unwrap();
+    assert_completed(&page);
+    assert_eq!(page["stages"].as_array().unwrap().last().unwrap()["name"], "clustering", "{page:#}");
+    assert!(page["metadata"]["communities"].as_u64().unwrap() > 0, "{page:#}");
+    let export = app.export("default").await.unwrap();
+    cluster(&app, json!({})).await;
+    assert_eq!(app.export("default").await.unwrap(), export);
+}
