@@ -6,10 +6,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $word:literal),+ $(,)?) => {
+    ($(#[doc = $doc:literal] $variant:ident = $word:literal),+ $(,)?) => {
         /// Stable name of a kind of error, in snake case.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        pub enum ErrorCode { $($(#[$doc])* #[serde(rename = $word)] $variant,)+ }
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        pub enum ErrorCode { $(#[doc = $doc] #[serde(rename = $word)] $variant,)+ }
 
         impl ErrorCode {
             /// All codes.
@@ -18,6 +19,11 @@ macro_rules! codes {
             /// The code as text.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
+            }
+
+            /// What it means, as a sentence without its full stop.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $doc),+ }.trim().trim_end_matches('.')
             }
         }
 

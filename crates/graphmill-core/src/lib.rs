@@ -11,6 +11,8 @@ pub mod facts;
 pub mod fault;
 pub mod id;
 pub mod job;
+#[cfg(feature = "openapi")]
+mod openapi;
 pub mod time;
 pub mod words;
 

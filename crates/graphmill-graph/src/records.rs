@@ -260,6 +260,7 @@ pub struct ChunkRecord {
 
 /// Counts of live data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GraphStats {
     /// Published documents.
     pub documents: u64,

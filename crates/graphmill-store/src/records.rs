@@ -78,6 +78,7 @@ pub struct StageRecord {
 
 /// An error of a job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JobErrorRecord {
     /// Its code.
     pub code: ErrorCode,
@@ -103,6 +104,7 @@ pub struct JobErrorRecord {
 
 /// One claim of a job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AttemptRecord {
     /// From 1.
     pub number: u32,
@@ -120,6 +122,7 @@ pub struct AttemptRecord {
 /// Severity of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum LogLevel {
     /// For whoever debugs.
     Debug,
@@ -133,6 +136,7 @@ pub enum LogLevel {
 
 /// A log line.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogRecord {
     /// When.
     pub timestamp: Timestamp,

@@ -1,0 +1,83 @@
+//! The OpenAPI 3.1 document, made from the handlers: each route and its description are one entry (`router.rs`), each shape is the struct that is
+//! serialised. What holds for all operations is added here: who may call, what any request can be answered with, where the stream's messages are.
+
+mod answers;
+mod messages;
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+use utoipa::OpenApi;
+
+pub(crate) use answers::{And, BadBody, BadParameter, NoSuchDocument, NoSuchJob, Overtaken};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "graphmill",
+        description = "Document collections become a knowledge graph, by background jobs that can be watched, cancelled, resumed and trusted.\n\n\
+            Every error has the same body: `error` is a sentence for a person, `code` is stable and for programs, `hint` says what to do. \
+            A query parameter without a value counts as absent, one that is not described is ignored. Fields that have no value are left out.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    components(schemas(crate::error::ErrorBody, messages::StreamMessage)),
+    tags(
+        (name = "jobs", description = "Background jobs: what they do, did and will do."),
+        (name = "documents", description = "Uploads and what was made of them."),
+        (name = "graph", description = "The graph as a whole."),
+        (name = "server", description = "Health, version, this description."),
+    )
+)]
+struct Frame;
+
+/// The document as JSON text, made once.
+pub(crate) static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
+
+/// The document.
+pub(crate) fn document() -> Value {
+    let mut whole = Frame::openapi();
+    whole.merge(crate::router::paths().into_openapi());
+    // Relative: behind whatever name and scheme the reader called.
+    let mut whole = serde_json::to_value(whole).expect("the document is JSON");
+    whole["servers"] = json!([{"url": "/"}]);
+    without_null(&mut whole);
+    for (_, operations) in whole["paths"].as_object_mut().expect("paths are an object") {
+        for (_, operation) in operations.as_object_mut().expect("a path is an object") {
+            answers::add_common(operation);
+        }
+    }
+    whole
+}
+
+/// A value that is absent is left out, in requests as in answers; `null` stands nowhere. (The derived schemas let an `Option` be null.)
+fn without_null(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(without_null),
+        Value::Object(map) => {
+            if let Some(Value::Array(types)) = map.get_mut("type") {
+                types.retain(|t| t != "null");
+                if let [one] = &types[..] {
+                    map["type"] = one.clone();
+                }
+            }
+            unwrap_choice(map);
+            map.values_mut().for_each(without_null);
+        }
+        _ => {}
+    }
+}
+
+/// `oneOf: [null, X]` is X.
+fn unwrap_choice(map: &mut Map<String, Value>) {
+    let Some(Value::Array(choices)) = map.get_mut("oneOf") else { return };
+    choices.retain(|choice| choice != &json!({"type": "null"}));
+    if let [Value::Object(only)] = &choices[..] {
+        let only = only.clone();
+        map.remove("oneOf");
+        map.extend(only);
+    }
+}
+
+#[cfg(test)]
+mod tests;
