@@ -12,6 +12,7 @@ pub const OFFLINE: &str = "offline";
 /// Settings of a collection. What is absent follows the server's own settings. Models, chunking and extraction are read when a job is accepted,
 /// the quota in the transaction that accepts it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CollectionSettings {
     /// Embedding model at the configured server, or `offline`.
@@ -39,6 +40,7 @@ pub struct CollectionSettings {
 
 /// How much a collection may hold; what is absent is unlimited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Quota {
     /// Documents, published and accepted.

@@ -73,6 +73,7 @@ macro_rules! words {
 
 /// By what documents are listed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(rename_all = "snake_case"))]
 pub enum DocumentSort {
     /// When it was last published.
     #[default]
@@ -93,6 +94,7 @@ words!(DocumentSort, {
 
 /// Which way a list goes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(rename_all = "snake_case"))]
 pub enum Order {
     /// The least first.
     Asc,
@@ -137,6 +139,7 @@ pub struct DocumentEntity {
 
 /// By what entities are listed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(rename_all = "snake_case"))]
 pub enum EntitySort {
     /// The most important first.
     #[default]
@@ -151,6 +154,7 @@ words!(EntitySort, {Importance = "importance", Name = "name", MentionCount = "me
 
 /// Where in a name what is looked for stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(rename_all = "snake_case"))]
 pub enum NameMatch {
     /// Anywhere.
     #[default]
@@ -176,6 +180,7 @@ pub struct EntityQuery {
 
 /// A word with its votes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Vote {
     /// The word.
     pub value: String,
@@ -222,6 +227,7 @@ impl EntityDetail {
 /// Which of two names is the short form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum AliasRole {
     /// The other name is the short form of this entity's.
     ShortForm,
@@ -274,6 +280,7 @@ pub struct MentionRecord {
 
 /// A community that an entity is in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CommunityOf {
     /// The community.
     pub community_id: CommunityId,
@@ -346,6 +353,7 @@ impl CommunityDetail {
 
 /// How far a derived layer is behind the live graph.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LayerStaleness {
     /// Generation that readers see; 0 = none.
     pub generation: u64,
@@ -361,6 +369,7 @@ pub struct LayerStaleness {
 
 /// A space of vectors and what it lacks.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SpaceStaleness {
     /// Name and version of the model.
     pub model: String,
@@ -374,6 +383,7 @@ pub struct SpaceStaleness {
 
 /// How far behind the vectors are.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EmbeddingStaleness {
     /// Placed, not quarantined chunks without a vector in the active space.
     pub chunks_without_vector: u64,
@@ -385,6 +395,7 @@ pub struct EmbeddingStaleness {
 
 /// How far behind the layers of a collection are.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LayerReport {
     /// Vectors.
     pub embeddings: EmbeddingStaleness,

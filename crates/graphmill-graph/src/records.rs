@@ -15,6 +15,7 @@ pub struct SpaceId(pub u32);
 /// State of an embedding space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum SpaceState {
     /// Vectors are being made; nobody searches it.
     Building,

@@ -5,6 +5,7 @@ pub(crate) mod byte_range;
 pub(crate) mod collections;
 pub(crate) mod communities;
 pub(crate) mod database;
+pub(crate) mod description;
 pub(crate) mod documents;
 pub(crate) mod entities;
 pub(crate) mod graph;

@@ -190,10 +190,14 @@ pub fn status_of(code: ErrorCode) -> StatusCode {
 }
 
 /// The body of every error.
-#[derive(Serialize)]
-struct Body {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Error)]
+pub(crate) struct ErrorBody {
+    /// What is wrong, for a person: the bad value and the allowed ones.
     error: String,
+    /// What is wrong, for a program.
     code: ErrorCode,
+    /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
 }
@@ -206,7 +210,7 @@ impl IntoResponse for Error {
             // Logged once, here, where it is handled.
             tracing::error!(error = %self, error.code = code.as_str(), http.status = status.as_u16(), "request failed");
         }
-        let body = Body { error: self.to_string(), code, hint: self.hint_text() };
+        let body = ErrorBody { error: self.to_string(), code, hint: self.hint_text() };
         let mut response = (status, axum::Json(body)).into_response();
         let retry_after = match (status, code) {
             (StatusCode::SERVICE_UNAVAILABLE, _) => Some("5"),

@@ -11,6 +11,7 @@ mod error;
 mod idempotency;
 mod key_ring;
 mod multipart;
+mod openapi;
 mod params;
 mod path;
 mod router;

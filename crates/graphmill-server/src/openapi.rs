@@ -10,7 +10,9 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-pub(crate) use answers::{And, BadBody, BadParameter, NoSuchDocument, NoSuchJob, Overtaken};
+pub(crate) use answers::{
+    And, BadBody, BadParameter, NoSuchCollection, NoSuchCommunity, NoSuchDocument, NoSuchEntity, NoSuchJob, Overtaken, Responses, ReusedKey, refusals, refused_with,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -25,11 +27,25 @@ pub(crate) use answers::{And, BadBody, BadParameter, NoSuchDocument, NoSuchJob, 
     tags(
         (name = "jobs", description = "Background jobs: what they do, did and will do."),
         (name = "documents", description = "Uploads and what was made of them."),
+        (name = "collections", description = "The units of tenancy, model choice and quota."),
+        (name = "search", description = "Finding chunks."),
+        (name = "entities", description = "What the documents speak of."),
+        (name = "communities", description = "Entities that belong together."),
         (name = "graph", description = "The graph as a whole."),
+        (name = "keys", description = "Who may call."),
         (name = "server", description = "Health, version, this description."),
     )
 )]
 struct Frame;
+
+/// A community, or `null` where none is the answer.
+pub(crate) fn community_or_null() -> utoipa::openapi::schema::AnyOf {
+    use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Ref, Type};
+    AnyOfBuilder::new()
+        .item(Ref::from_schema_name("CommunityId"))
+        .item(ObjectBuilder::new().schema_type(Type::Null))
+        .build()
+}
 
 /// The document as JSON text, made once.
 pub(crate) static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
@@ -81,3 +97,5 @@ fn unwrap_choice(map: &mut Map<String, Value>) {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::assert_described;

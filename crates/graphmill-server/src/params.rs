@@ -89,8 +89,8 @@ impl Params {
     }
 }
 
-/// Largest offset: rows are counted in signed 64-bit numbers.
-const MAX_OFFSET: u64 = i64::MAX as u64;
+/// Largest offset: what every JSON client can say exactly.
+const MAX_OFFSET: u64 = (1 << 53) - 1;
 
 /// `true`, `1`, `false` or `0`.
 pub(crate) fn truth(value: &str) -> Option<bool> {

@@ -8,63 +8,67 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{Method, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
 use graphmill_core::ErrorCode;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::api::{
-    backup, collections, communities, database, documents, entities, graph, health, job_types, jobs, keys, search,
-    upload,
+    backup, collections, communities, database, description, documents, entities, graph, health, job_types, jobs, keys,
+    search, upload,
 };
 use crate::error::shortened;
 use crate::{AppState, Error, access, auth};
 
+/// All paths with their descriptions. A test fails when one is added without.
+pub(crate) fn paths() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(jobs::list::handle, jobs::submit::handle))
+        .routes(routes!(jobs::cleanup::handle))
+        .routes(routes!(jobs::show::handle, jobs::delete::handle))
+        .routes(routes!(jobs::cancel::handle))
+        .routes(routes!(jobs::retry::handle))
+        .routes(routes!(jobs::logs::handle))
+        .routes(routes!(jobs::bulk_cancel::handle))
+        .routes(routes!(jobs::bulk_retry::handle))
+        .routes(routes!(jobs::bulk_delete::handle))
+        .routes(routes!(jobs::all_events::handle))
+        .routes(routes!(jobs::events::handle))
+        .routes(routes!(job_types::list::handle))
+        .routes(routes!(job_types::pause::pause))
+        .routes(routes!(job_types::pause::resume))
+        .routes(routes!(jobs::stream::handle))
+        .routes(routes!(database::reindex::handle))
+        .routes(routes!(upload::handle))
+        .routes(routes!(documents::list::handle))
+        .routes(routes!(documents::show::handle, documents::delete::handle))
+        .routes(routes!(documents::chunks::handle))
+        .routes(routes!(documents::entities::handle))
+        .routes(routes!(documents::original::handle))
+        .routes(routes!(documents::page::handle))
+        .routes(routes!(entities::list::handle))
+        .routes(routes!(entities::show::handle))
+        .routes(routes!(entities::neighbours::handle))
+        .routes(routes!(communities::list::handle))
+        .routes(routes!(communities::show::handle))
+        .routes(routes!(graph::stats::handle))
+        .routes(routes!(graph::export::handle))
+        .routes(routes!(collections::list::handle, collections::create::handle))
+        .routes(routes!(collections::show::handle, collections::change::handle, collections::delete::handle))
+        .routes(routes!(search::handle))
+        .routes(routes!(backup::handle))
+        .routes(routes!(keys::list::handle, keys::create::handle))
+        .routes(routes!(keys::revoke::handle))
+        .routes(routes!(health::live::handle))
+        .routes(routes!(health::ready::handle))
+        .routes(routes!(health::version::handle))
+        .routes(routes!(description::openapi::handle))
+}
+
 /// The whole API. [`crate::serve`] serves it over TCP; tests call it directly.
 pub fn router(state: AppState) -> Router {
-    Router::new()
-        .route("/api/jobs", get(jobs::list::handle).post(jobs::submit::handle))
-        .route("/api/jobs/cleanup", post(jobs::cleanup::handle))
-        .route("/api/jobs/cancel", post(jobs::bulk_cancel::handle))
-        .route("/api/jobs/retry", post(jobs::bulk_retry::handle))
-        .route("/api/jobs/delete", post(jobs::bulk_delete::handle))
-        .route("/api/jobs/events", get(jobs::all_events::handle))
-        .route("/api/jobs/{job_id}", get(jobs::show::handle).delete(jobs::delete::handle))
-        .route("/api/jobs/{job_id}/cancel", post(jobs::cancel::handle))
-        .route("/api/jobs/{job_id}/retry", post(jobs::retry::handle))
-        .route("/api/jobs/{job_id}/logs", get(jobs::logs::handle))
-        .route("/api/jobs/{job_id}/stream", get(jobs::stream::handle))
-        .route("/api/jobs/{job_id}/events", get(jobs::events::handle))
-        .route("/api/job-types", get(job_types::list::handle))
-        .route("/api/job-types/{job_type}/pause", post(job_types::pause::pause))
-        .route("/api/job-types/{job_type}/resume", post(job_types::pause::resume))
-        .route("/api/database/reindex", post(database::reindex::handle))
-        .route("/api/upload", post(upload::handle))
-        .route("/api/documents", get(documents::list::handle))
-        .route("/api/documents/{document_id}", get(documents::show::handle).delete(documents::delete::handle))
-        .route("/api/documents/{document_id}/chunks", get(documents::chunks::handle))
-        .route("/api/collections", get(collections::list::handle).post(collections::create::handle))
-        .route(
-            "/api/collections/{name}",
-            get(collections::show::handle).patch(collections::change::handle).delete(collections::delete::handle),
-        )
-        .route("/api/search", get(search::handle))
-        .route("/api/documents/{document_id}/entities", get(documents::entities::handle))
-        .route("/api/documents/{document_id}/original", get(documents::original::handle))
-        .route("/api/documents/{document_id}/pages/{page}", get(documents::page::handle))
-        .route("/api/entities", get(entities::list::handle))
-        .route("/api/entities/{entity_id}", get(entities::show::handle))
-        .route("/api/entities/{entity_id}/neighbours", get(entities::neighbours::handle))
-        .route("/api/communities", get(communities::list::handle))
-        .route("/api/communities/{community_id}", get(communities::show::handle))
-        .route("/api/graph/stats", get(graph::stats::handle))
-        .route("/api/graph/check", get(graph::check::handle))
-        .route("/api/graph/export", get(graph::export::handle))
-        .route("/api/keys", get(keys::list::handle).post(keys::create::handle))
-        .route("/api/keys/{name}", delete(keys::revoke::handle))
-        .route("/api/backup", get(backup::handle))
-        .route("/livez", get(health::live::handle))
-        .route("/readyz", get(health::ready::handle))
-        .route("/version", get(health::version::handle))
+    let (router, _) = paths().split_for_parts();
+    router
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         // Bodies have limits of their own: JSON in `body.rs`, files in `api/upload.rs`.
@@ -109,6 +113,7 @@ async fn log_request(request: Request, next: Next) -> Response {
 mod tests {
     use axum::body::Body;
     use axum::http::Request;
+    use axum::routing::get;
     use tower::ServiceExt;
 
     use super::*;

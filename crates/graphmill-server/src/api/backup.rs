@@ -8,8 +8,39 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use graphmill_core::ErrorCode;
 
+use crate::openapi::refusals;
 use crate::{AppState, BackupRefused, Error, Result, Scope};
 
+refusals! {
+    /// There is a backup under way, or the key is bound to a collection.
+    CannotBackUp {
+        BackupRunning => "a backup is being made already",
+        NotFound => "there is no path /api/backup",
+    }
+}
+
+/// The archive.
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "a description")]
+struct Archive(Vec<u8>);
+
+/// Jobs, graph, vectors, cache and blobs of one moment.
+#[utoipa::path(
+    get,
+    path = "/api/backup",
+    tag = "server",
+    operation_id = "backup",
+    responses(
+        (
+            status = 200,
+            description = "A tar archive. One that cannot be finished is cut off: a whole one ends with the entry that counts",
+            body = Archive,
+            content_type = "application/x-tar"
+        ),
+        CannotBackUp,
+    )
+)]
 pub(crate) async fn handle(State(state): State<AppState>, scope: Scope) -> Result<Response> {
     if scope.bound().is_some() {
         return Err(Error::not_found("there is no path /api/backup")

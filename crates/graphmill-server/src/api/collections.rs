@@ -14,10 +14,21 @@ use graphmill_store::collection_store::{CollectionDeletion, CollectionRecord};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::openapi::refusals;
 use crate::{AppState, Error, Result, Scope};
 
+refusals! {
+    /// The key is bound to a collection.
+    CannotManage {
+        Forbidden => "this key is bound to the collection team-a and cannot make, change or delete collections",
+    }
+    /// It is being deleted.
+    Deleting { CollectionDeleting => "the collection manuals is being deleted" }
+}
+
 /// A collection as it is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Collection)]
 pub(crate) struct CollectionShape {
     name: CollectionId,
     state: State,
@@ -41,21 +52,24 @@ pub(crate) struct CollectionShape {
     deletion: Option<DeletionShape>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = CollectionState)]
 #[serde(rename_all = "snake_case")]
 enum State {
     Active,
     Deleting,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = CollectionUsage)]
 struct Usage {
     documents: u64,
     bytes: u64,
 }
 
 /// How far a deletion is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = CollectionDeletion)]
 pub(crate) struct DeletionShape {
     accepted_at: Timestamp,
     /// 0 to 1.
@@ -104,7 +118,8 @@ async fn progress(state: &AppState, record: &CollectionRecord, deletion: &Collec
 }
 
 /// A deletion as statistics show it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = DeletionUnderWay)]
 pub(crate) struct UnderWay {
     collection: CollectionId,
     #[serde(flatten)]

@@ -10,10 +10,13 @@ use serde::Serialize;
 use super::entities::six_decimals;
 
 /// A community as lists show it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Community)]
 pub(crate) struct CommunityShape {
     community_id: CommunityId,
     level: u32,
+    /// `null` at the coarsest level.
+    #[schema(schema_with = crate::openapi::community_or_null)]
     parent: Option<CommunityId>,
     title: String,
     summary: String,
@@ -36,7 +39,8 @@ impl From<CommunityRecord> for CommunityShape {
 }
 
 /// Which generation an answer is of.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Generation)]
 pub(crate) struct GenerationShape {
     generation: u64,
     stands_at: u64,

@@ -10,7 +10,8 @@ use graphmill_graph::records::EntityRecord;
 use serde::Serialize;
 
 /// An entity as lists show it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Entity)]
 pub(crate) struct EntityShape {
     pub(crate) entity_id: EntityId,
     name: String,
@@ -37,7 +38,8 @@ impl From<EntityRecord> for EntityShape {
 }
 
 /// Where a chunk stands.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Place)]
 pub(crate) struct PlaceShape {
     document_id: DocumentId,
     filename: String,

@@ -8,8 +8,16 @@ use graphmill_core::{CollectionId, Timestamp};
 use graphmill_store::keys::KeyRecord;
 use serde::Serialize;
 
+use crate::openapi::refusals;
+
+refusals! {
+    /// The key of the caller is bound to a collection or only reads.
+    CannotManageKeys { Forbidden => "this key cannot manage keys" }
+}
+
 /// A key as it is shown: never its secret or the hash of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Key)]
 pub(crate) struct KeyShape {
     name: String,
     /// The public part of its token, `gm_<id>_…`.

@@ -12,14 +12,16 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
-use graphmill_core::{ChunkId, CollectionId, DocumentId, EntityId};
+use graphmill_core::{ChunkId, CollectionId, DocumentId, EntityId, Timestamp};
 use graphmill_graph::records::{ChunkEntity, FoundChunk, SearchHit};
 use serde::Serialize;
+use utoipa::IntoParams;
 
 use self::fuse::{Fused, fuse};
 use self::highlight::{Highlight, Highlighter};
 pub use self::query_vector::QueryEmbedder;
 use self::request::{Mode, SearchRequest};
+use crate::openapi::{And, BadParameter, NoSuchCollection, refusals};
 use crate::params::Params;
 use crate::{AppState, Result, Scope};
 
@@ -29,8 +31,44 @@ const DEPTH: u32 = 100;
 /// Most entities of a hit.
 const ENTITIES: u32 = 10;
 
+refusals! {
+    /// A search by vectors that cannot be made.
+    CannotSearch {
+        SpaceMismatch => "the vectors of this collection are of another model",
+        ModelUnavailable => "the embedding model does not answer",
+        ModelRefused => "the embedding model refuses the request",
+        ModelBadAnswer => "the embedding model gave no vector",
+    }
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a description: request.rs reads the parameters")]
+struct Query {
+    /// What is looked for.
+    #[param(min_length = 1, max_length = 4000)]
+    q: String,
+    /// How it is searched.
+    #[param(default = "hybrid")]
+    mode: Option<Mode>,
+    /// The collection; without it the caller's own, else `default`.
+    collection: Option<CollectionId>,
+    /// Most hits.
+    #[param(minimum = 1, maximum = 100, default = 10)]
+    limit: Option<u32>,
+    /// Only chunks of these documents: ids with commas between.
+    document: Option<String>,
+    /// Only chunks that mention one of these entities: ids with commas between, or one name.
+    entity: Option<String>,
+    /// Only chunks of documents that were published at or after this instant.
+    updated_after: Option<Timestamp>,
+    /// Only chunks of documents that were published before this instant.
+    updated_before: Option<Timestamp>,
+}
+
 /// The answer.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = SearchAnswer)]
 pub(crate) struct Answer {
     query: String,
     mode: Mode,
@@ -42,7 +80,8 @@ pub(crate) struct Answer {
 }
 
 /// A chunk that was found.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = SearchHit)]
 struct HitShape {
     chunk_id: ChunkId,
     document_id: DocumentId,
@@ -62,7 +101,8 @@ struct HitShape {
 }
 
 /// What each search gave the chunk.
-#[derive(Serialize, Clone, Copy, Default)]
+#[derive(Serialize, Clone, Copy, Default, utoipa::ToSchema)]
+#[schema(as = SearchScores)]
 struct Scores {
     /// BM25.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,7 +113,8 @@ struct Scores {
 }
 
 /// An entity that a hit mentions.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = MentionedEntity)]
 struct EntityShape {
     id: EntityId,
     name: String,
@@ -81,6 +122,44 @@ struct EntityShape {
     entity_type: String,
 }
 
+/// Search the chunks of a collection.
+#[utoipa::path(
+    get,
+    path = "/api/search",
+    tag = "search",
+    operation_id = "search",
+    params(Query),
+    responses(
+        (
+            status = 200,
+            description = "Live chunks, best first",
+            body = Answer,
+            example = json!({
+                "query": "pumps",
+                "mode": "hybrid",
+                "collection": "default",
+                "hits": [{
+                    "chunk_id": "chk-aaaaaaaaaaaaaaaaaaaaaaaaaa",
+                    "document_id": "doc-aaaaaaaaaaaaaaaaaaaaaaaaaa",
+                    "filename": "pumps.txt",
+                    "source": "guides/pumps.txt",
+                    "collection": "default",
+                    "score": 0.0328,
+                    "scores": {"text": 2.4, "vector": 0.81},
+                    "chunk_index": 0,
+                    "page_start": 1,
+                    "page_end": 1,
+                    "heading_path": ["Pumps"],
+                    "text": "Pumps pump.",
+                    "highlights": [{"start": 0, "end": 5}],
+                    "entities": [{"id": "ent-aaaaaaaaaaaaaaaaaaaaaaaaaa", "name": "Pump", "type": "Product"}]
+                }],
+                "took_ms": 12
+            })
+        ),
+        And<And<BadParameter, NoSuchCollection>, CannotSearch>,
+    )
+)]
 pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: Params) -> Result<Json<Answer>> {
     let begun = Instant::now();
     let collection = scope.writing(params.parsed("collection")?)?;

@@ -9,18 +9,23 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// A job as a list shows it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Job)]
 pub(crate) struct JobShape {
     pub(crate) job_id: JobId,
     job_type: JobType,
     status: JobStatus,
+    /// 0 to 1; never falls; 1 only when completed.
+    #[schema(minimum = 0, maximum = 1)]
     progress: f64,
+    /// What a person reads.
     message: String,
     created_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     started_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     completed_at: Option<Timestamp>,
+    /// What the job is about, and its results.
     metadata: Map<String, Value>,
 }
 
@@ -41,7 +46,8 @@ impl From<JobRecord> for JobShape {
 }
 
 /// A job with everything that its page shows.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = JobDetail)]
 pub(crate) struct JobDetailShape {
     #[serde(flatten)]
     job: JobShape,
@@ -61,10 +67,12 @@ impl From<JobDetail> for JobDetailShape {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Stage)]
 struct StageShape {
     name: String,
     status: StageStatus,
+    #[schema(minimum = 0, maximum = 1)]
     progress: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_seconds: Option<f64>,
@@ -82,7 +90,8 @@ impl From<StageRecord> for StageShape {
 }
 
 /// A published document.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Document)]
 pub(crate) struct DocumentShape {
     pub(crate) document_id: DocumentId,
     collection: CollectionId,

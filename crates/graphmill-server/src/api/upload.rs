@@ -20,7 +20,7 @@ mod tests;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::Response;
-use graphmill_core::{DocumentId, ErrorCode, JobId, JobStatus};
+use graphmill_core::{CollectionId, DocumentId, ErrorCode, JobId, JobStatus};
 use graphmill_store::records::{JobRecord, KeptAnswer};
 use serde::Serialize;
 use serde_json::json;
@@ -29,19 +29,82 @@ use crate::body::drain;
 use crate::error::FULL_HINT;
 use crate::idempotency::{Ticket, kept};
 use crate::multipart::Multipart;
+use crate::openapi::{And, ReusedKey, refusals};
 use crate::{AppState, Error, Result, Scope};
+
+refusals! {
+    /// The body, a field or a file is refused.
+    Refused {
+        InvalidParameter => "the field \"colection\" is not known; the fields are file, source, collection",
+        InvalidMultipart => "the body ended in the middle of a part",
+        EmptyFile => "empty.pdf: the file has no bytes",
+        NoText => "blank.txt: there is no text: it holds only white space",
+        NotFound => "there is no collection \"team-b\"",
+        RequestTimeout => "the body did not come for 60 s",
+        TooLarge => "big.pdf: the file is larger than the limit of 50 MB (52428800 bytes)",
+        WrongContentType => "the body is \"application/pdf\"; this path takes multipart/form-data",
+        UnsupportedFormat => "x.bin: the file is of no accepted type",
+    }
+}
+
+#[derive(utoipa::ToSchema)]
+#[schema(as = UploadRequest)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "a description: form.rs reads the fields")]
+struct UploadForm {
+    /// The files.
+    #[schema(value_type = Vec<File>, min_items = 1)]
+    file: Vec<()>,
+    /// What documents the files are (relative paths), one for each file, in the same order; without it they are their file names.
+    source: Option<Vec<String>>,
+    /// The collection that they go to.
+    #[schema(default = "default")]
+    collection: Option<CollectionId>,
+    /// Look for entities.
+    #[schema(default = true)]
+    extract_entities: Option<bool>,
+    /// Characters of a chunk.
+    #[schema(minimum = 1, default = 1000)]
+    chunk_size: Option<u64>,
+    /// Characters that a chunk shares with the one before; fewer than it has.
+    #[schema(minimum = 0, default = 200)]
+    chunk_overlap: Option<u64>,
+    /// Higher is earlier.
+    #[schema(minimum = -1000, maximum = 1000, default = 0)]
+    priority: Option<i32>,
+    /// Ingest also what did not change.
+    #[schema(default = false)]
+    force: Option<bool>,
+}
+
+/// A file: PDF, HTML, Markdown or text.
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "a description")]
+struct File(Vec<u8>);
+
+/// One file's answer, or that of many.
+#[derive(utoipa::ToSchema)]
+#[schema(as = UploadAnswer)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "a description: the handler writes it")]
+enum Answer {
+    One(Accepted),
+    Many { jobs: Vec<Accepted> },
+}
 
 /// Priorities lie between minus this and this.
 pub(crate) const MOST_PRIORITY: i64 = 1_000;
 
 /// A file that was accepted.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Accepted {
     job_id: JobId,
     document_id: DocumentId,
     filename: String,
     status: JobStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// The document was known: what it was made of before gives way.
     replaces: Option<DocumentId>,
 }
 
@@ -51,6 +114,38 @@ impl Accepted {
     }
 }
 
+/// Upload files; each becomes an ingestion job.
+#[utoipa::path(
+    post,
+    path = "/api/upload",
+    tag = "documents",
+    operation_id = "upload",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Carried out once for each key", min_length = 1, max_length = 255)),
+    request_body(content = UploadForm, content_type = "multipart/form-data", description = "Files, and what holds for all of them"),
+    responses(
+        (
+            status = 202,
+            description = "The files are safe on disk; each is a job",
+            body = Answer,
+            examples(
+                ("one file" = (value = json!({
+                    "job_id": "job-0193a0b0-6c5e-7a3e-9d2f-3b7c1e5a9f10",
+                    "document_id": "doc-aaaaaaaaaaaaaaaaaaaaaaaaaa",
+                    "filename": "VxRail_Admin_Guide.pdf",
+                    "status": "pending"
+                }))),
+                ("many files" = (value = json!({"jobs": [{
+                    "job_id": "job-0193a0b0-6c5e-7a3e-9d2f-3b7c1e5a9f10",
+                    "document_id": "doc-aaaaaaaaaaaaaaaaaaaaaaaaaa",
+                    "filename": "VxRail_Admin_Guide.pdf",
+                    "status": "pending",
+                    "replaces": "doc-aaaaaaaaaaaaaaaaaaaaaaaaaa"
+                }]})))
+            )
+        ),
+        And<Refused, ReusedKey>,
+    )
+)]
 pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, request: Request) -> Result<Response> {
     let ticket = Ticket::take(&state, &scope, request.headers());
     let ticket = match check_room(&state, &request).and(ticket) {

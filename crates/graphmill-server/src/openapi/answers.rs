@@ -14,6 +14,8 @@ use crate::status_of;
 const COMMON: &[(ErrorCode, &str)] = &[
     (ErrorCode::HostNotAllowed, "the header Host is \"example.org\"; this server is called by 127.0.0.1:8000"),
     (ErrorCode::OriginNotAllowed, "requests from the origin \"http://example.org\" are not allowed"),
+    (ErrorCode::Unauthorized, "this server asks for a key, and the request has none"),
+    (ErrorCode::TooManyRequests, "too many wrong tokens came from this address"),
     (ErrorCode::Internal, "the server made a mistake with this request; its log says more"),
     (ErrorCode::StorageFailed, "the database cannot be read"),
     (ErrorCode::Unavailable, "the server is stopping"),
@@ -21,15 +23,16 @@ const COMMON: &[(ErrorCode, &str)] = &[
     (ErrorCode::StorageFull, "there is no room on the disk"),
 ];
 
+/// Types that stand for what a request is refused with.
 macro_rules! refusals {
     ($($(#[$doc:meta])* $name:ident { $($code:ident => $sentence:literal),+ $(,)? })+) => {
         $(
             $(#[$doc])*
             pub(crate) struct $name;
 
-            impl IntoResponses for $name {
-                fn responses() -> BTreeMap<String, RefOr<Response>> {
-                    refused_with(&[$((ErrorCode::$code, $sentence)),+])
+            impl ::utoipa::IntoResponses for $name {
+                fn responses() -> $crate::openapi::Responses {
+                    $crate::openapi::refused_with(&[$((::graphmill_core::ErrorCode::$code, $sentence)),+])
                 }
             }
         )+
@@ -57,6 +60,24 @@ refusals! {
     NoSuchDocument {
         NotFound => "there is no document doc-aaaaaaaaaaaaaaaaaaaaaaaaaa",
     }
+    /// No collection has this name.
+    NoSuchCollection {
+        NotFound => "there is no collection \"team-b\"",
+    }
+    /// The `Idempotency-Key` stands for another request, or for one that is not answered yet.
+    ReusedKey {
+        InvalidParameter => "the header Idempotency-Key stands twice",
+        IdempotencyInFlight => "a request with the Idempotency-Key \"a\" has not been answered yet",
+        IdempotencyKeyReused => "the Idempotency-Key \"a\" was used for another request",
+    }
+    /// No entity has this id.
+    NoSuchEntity {
+        NotFound => "there is no entity ent-aaaaaaaaaaaaaaaaaaaaaaaaaa",
+    }
+    /// No community has this id.
+    NoSuchCommunity {
+        NotFound => "there is no community com-aaaaaaaaaaaaaaaaaaaaaaaaaa",
+    }
     /// Something later of the same document stands in the way.
     Overtaken {
         Overtaken => "the document has gone on with job-0193a0b0-6c5e-7a3e-9d2f-3b7c1e5a9f10, which stands in the way",
@@ -65,11 +86,14 @@ refusals! {
 
 pub(crate) use refusals;
 
+/// Answers by status.
+pub(crate) type Responses = BTreeMap<String, RefOr<Response>>;
+
 /// Two groups of refusals.
 pub(crate) struct And<A, B>(PhantomData<(A, B)>);
 
 impl<A: IntoResponses, B: IntoResponses> IntoResponses for And<A, B> {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
+    fn responses() -> Responses {
         let mut all = A::responses();
         for (status, more) in B::responses() {
             match (all.get_mut(&status), more) {
@@ -84,14 +108,14 @@ impl<A: IntoResponses, B: IntoResponses> IntoResponses for And<A, B> {
 fn join(there: &mut Response, more: Response) {
     there.description = format!("{} {}", there.description, more.description);
     for (media, content) in more.content {
-        if let Some(known) = there.content.get_mut(&media) {
+        if let (Some(RefOr::T(known)), RefOr::T(content)) = (there.content.get_mut(&media), content) {
             known.examples.extend(content.examples);
         }
     }
 }
 
 /// The answers with these codes, by status, each with an example.
-pub(crate) fn refused_with(codes: &[(ErrorCode, &str)]) -> BTreeMap<String, RefOr<Response>> {
+pub(crate) fn refused_with(codes: &[(ErrorCode, &str)]) -> Responses {
     let mut by_status: BTreeMap<String, Vec<(ErrorCode, &str)>> = BTreeMap::new();
     for (code, sentence) in codes {
         by_status.entry(status_of(*code).as_str().to_owned()).or_default().push((*code, *sentence));
@@ -117,13 +141,17 @@ pub(super) fn add_common(operation: &mut Value) {
             responses.insert(status.clone(), response.clone());
             continue;
         };
-        let examples = &response["content"]["application/json"]["examples"];
-        if let (Some(there), Some(more)) =
-            (there["content"]["application/json"]["examples"].as_object_mut(), examples.as_object())
+        const EXAMPLES: &str = "/content/application~1json/examples";
+        if let (Some(Value::Object(there)), Some(Value::Object(more))) =
+            (there.pointer_mut(EXAMPLES), response.pointer(EXAMPLES))
         {
             there.extend(more.clone());
         }
-        let both = format!("{} {}", there["description"].as_str().unwrap_or_default(), response["description"].as_str().unwrap_or_default());
+        let both = format!(
+            "{} {}",
+            there["description"].as_str().unwrap_or_default(),
+            response["description"].as_str().unwrap_or_default()
+        );
         there["description"] = json!(both);
     }
     responses.sort_keys();

@@ -24,12 +24,5 @@ pub(super) enum StreamMessage {
     /// The job's record was deleted: the last message.
     Deleted { job_id: JobId, timestamp: Timestamp, seq: u64 },
     /// A line of the job's log; only with `logs=true`.
-    Log {
-        job_id: JobId,
-        level: LogLevel,
-        message: String,
-        context: Map<String, Value>,
-        timestamp: Timestamp,
-        seq: u64,
-    },
+    Log { job_id: JobId, level: LogLevel, message: String, context: Map<String, Value>, timestamp: Timestamp, seq: u64 },
 }

@@ -107,6 +107,25 @@ mod tests {
     }
 
     #[test]
+    fn every_message_is_as_the_openapi_document_says() {
+        let status = graphmill_core::JobStatus::Running;
+        let metadata = Map::from_iter([("chunks_created".to_owned(), json!(147))]);
+        let kinds = [
+            EventKind::Progress { progress: 0.67, message: "Processing chunks (98/147)".into(), status },
+            EventKind::StageComplete { stage: "embedding".into(), duration_seconds: 15.2 },
+            EventKind::Completed { message: "Document ingestion complete".into(), metadata },
+            EventKind::Error { error: "no".into(), code: ErrorCode::NoText, will_retry: false },
+            EventKind::Cancelled { message: "Cancelled by request".into() },
+            EventKind::Deleted {},
+        ];
+        let job = "job-0193a0b0-6c5e-7a3e-9d2f-3b7c1e5a9f10";
+        for kind in kinds {
+            let message = serde_json::from_str(&text(kind).replace("\"J\"", &format!("{job:?}"))).unwrap();
+            crate::openapi::assert_described("StreamMessage", &message);
+        }
+    }
+
+    #[test]
     fn keys_stand_as_on_the_contracts_page() {
         let status = graphmill_core::JobStatus::Running;
         assert_eq!(

@@ -5,18 +5,60 @@
 
 use axum::Json;
 use axum::extract::State;
-use graphmill_core::ErrorCode;
+use graphmill_core::{CollectionId, CollectionSettings, ErrorCode};
 use serde_json::{Map, Value};
 
 use super::show::existing;
-use super::{CollectionShape, check_manages, checked, shape};
+use super::{CannotManage, CollectionShape, Deleting, check_manages, checked, shape};
 use crate::body::Fields;
+use crate::openapi::{And, BadBody, NoSuchCollection};
 use crate::path::CollectionPath;
 use crate::{AppState, Error, Result, Scope};
+
+#[derive(utoipa::ToSchema)]
+#[schema(as = CollectionChange)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "a description: the handler reads the fields")]
+struct Request {
+    settings: CollectionSettings,
+}
 
 /// How often a change that met another one is tried.
 const TRIES: u32 = 20;
 
+/// Change settings of a collection.
+#[utoipa::path(
+    patch,
+    path = "/api/collections/{name}",
+    tag = "collections",
+    operation_id = "change_collection",
+    params(("name" = CollectionId, Path, description = "The collection")),
+    request_body(
+        content = Request,
+        description = "The settings that change, as a JSON Merge Patch (RFC 7396)",
+        example = json!({"settings": {"quota": {"documents": 2000}}})
+    ),
+    responses(
+        (
+            status = 200,
+            description = "The collection as it is now",
+            body = CollectionShape,
+            example = json!({
+                "name": "manuals",
+                "state": "active",
+                "created_at": "2024-01-15T16:30:00.000Z",
+                "settings": {"chunk_size": 1500, "quota": {"documents": 1000}},
+                "documents": 12,
+                "chunks": 840,
+                "entities": 311,
+                "jobs": 14,
+                "bytes": 8456192,
+                "usage": {"documents": 12, "bytes": 8456192}
+            })
+        ),
+        And<And<BadBody, NoSuchCollection>, And<CannotManage, Deleting>>,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

@@ -6,13 +6,71 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use graphmill_core::{CollectionId, ErrorCode};
+use graphmill_core::{CollectionId, CollectionSettings, ErrorCode};
 use graphmill_store::collection_store::CollectionMade;
 
-use super::{check_manages, checked, shape};
+use super::{CannotManage, CollectionShape, check_manages, checked, shape};
 use crate::body::Fields;
+use crate::openapi::{And, BadBody, NoSuchCollection, refusals};
 use crate::{AppState, Error, Result, Scope};
 
+refusals! {
+    /// There is one of that name, with other settings or under deletion.
+    CollectionExists {
+        CollectionExists => "there is a collection manuals already, with other settings",
+        CollectionDeleting => "the collection manuals is being deleted",
+    }
+}
+
+#[derive(utoipa::ToSchema)]
+#[schema(as = CollectionRequest)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "a description: the handler reads the fields")]
+struct Request {
+    name: CollectionId,
+    /// What is left out follows the server's settings.
+    settings: Option<CollectionSettings>,
+}
+
+/// Make a collection.
+#[utoipa::path(
+    post,
+    path = "/api/collections",
+    tag = "collections",
+    operation_id = "create_collection",
+    request_body(
+        content = Request,
+        description = "Its name and settings",
+        example = json!({"name": "manuals", "settings": {"chunk_size": 1500, "quota": {"documents": 1000}}})
+    ),
+    responses(
+        (
+            status = 201,
+            description = "The new collection",
+            body = CollectionShape,
+            headers(("Location" = String, description = "The path of the collection")),
+            example = json!({
+                "name": "manuals",
+                "state": "active",
+                "created_at": "2024-01-15T16:30:00.000Z",
+                "settings": {"chunk_size": 1500, "quota": {"documents": 1000}},
+                "documents": 12,
+                "chunks": 840,
+                "entities": 311,
+                "jobs": 14,
+                "bytes": 8456192,
+                "usage": {"documents": 12, "bytes": 8456192}
+            })
+        ),
+        (
+            status = 200,
+            description = "It is there already, with the same settings",
+            body = CollectionShape,
+            headers(("Location" = String, description = "The path of the collection"))
+        ),
+        And<And<BadBody, NoSuchCollection>, And<CannotManage, CollectionExists>>,
+    )
+)]
 pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, mut fields: Fields) -> Result<Response> {
     let name =
         fields.text("name")?.ok_or_else(|| Error::invalid("the field name is missing; it names the collection"))?;

@@ -13,7 +13,8 @@ use graphmill_store::collection_store::{CollectionDeletion, CollectionRecord};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use super::{DeletionShape, check_manages, graph_items, progress};
+use super::{CannotManage, DeletionShape, check_manages, graph_items, progress};
+use crate::openapi::{And, NoSuchCollection};
 use crate::path::CollectionPath;
 use crate::scope::no_such_collection;
 use crate::{AppState, Result, Scope};
@@ -24,7 +25,8 @@ const WAIT: Duration = Duration::from_secs(1);
 /// Between two looks at it.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = CollectionDeleted)]
 pub(crate) struct Answer {
     message: &'static str,
     name: CollectionId,
@@ -33,6 +35,34 @@ pub(crate) struct Answer {
     deletion: Option<DeletionShape>,
 }
 
+/// Delete a collection with everything in it.
+#[utoipa::path(
+    delete,
+    path = "/api/collections/{name}",
+    tag = "collections",
+    operation_id = "delete_collection",
+    params(("name" = CollectionId, Path, description = "The collection")),
+    responses(
+        (
+            status = 200,
+            description = "It is gone",
+            body = Answer,
+            example = json!({"message": "Collection deleted", "name": "manuals", "status": "deleted"})
+        ),
+        (
+            status = 202,
+            description = "It will be gone as soon as that can be",
+            body = Answer,
+            example = json!({
+                "message": "Collection deletion accepted",
+                "name": "manuals",
+                "status": "deleting",
+                "deletion": {"accepted_at": "2024-01-15T16:30:00.000Z", "progress": 0.4, "left": 600, "total": 1000}
+            })
+        ),
+        And<NoSuchCollection, CannotManage>,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

@@ -3,12 +3,27 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::IntoParams;
 
 use super::{CollectionShape, shape};
+use crate::openapi::BadParameter;
 use crate::params::Params;
 use crate::{AppState, Result, Scope};
 
-#[derive(Serialize)]
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a description: the handler reads the parameters")]
+struct Query {
+    /// Most collections in the answer.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<u32>,
+    /// How many to leave out at the beginning.
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991_i64, default = 0)]
+    offset: Option<u64>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = CollectionPage)]
 pub(crate) struct Answer {
     collections: Vec<CollectionShape>,
     total: u64,
@@ -17,6 +32,40 @@ pub(crate) struct Answer {
     has_more: bool,
 }
 
+/// List the collections.
+#[utoipa::path(
+    get,
+    path = "/api/collections",
+    tag = "collections",
+    operation_id = "list_collections",
+    params(Query),
+    responses(
+        (
+            status = 200,
+            description = "A page of collections by name",
+            body = Answer,
+            example = json!({
+                "collections": [{
+                "name": "manuals",
+                "state": "active",
+                "created_at": "2024-01-15T16:30:00.000Z",
+                "settings": {"chunk_size": 1500, "quota": {"documents": 1000}},
+                "documents": 12,
+                "chunks": 840,
+                "entities": 311,
+                "jobs": 14,
+                "bytes": 8456192,
+                "usage": {"documents": 12, "bytes": 8456192}
+                }],
+                "total": 1,
+                "limit": 50,
+                "offset": 0,
+                "has_more": false
+            })
+        ),
+        BadParameter,
+    )
+)]
 pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: Params) -> Result<Json<Answer>> {
     let (limit, offset) = (params.limit(50)?, params.offset()?);
     let (records, total) = match scope.bound() {

@@ -7,10 +7,39 @@ use graphmill_core::CollectionId;
 use graphmill_store::collection_store::CollectionRecord;
 
 use super::{CollectionShape, shape};
+use crate::openapi::NoSuchCollection;
 use crate::path::CollectionPath;
 use crate::scope::no_such_collection;
 use crate::{AppState, Result, Scope};
 
+/// A collection with its settings and counts.
+#[utoipa::path(
+    get,
+    path = "/api/collections/{name}",
+    tag = "collections",
+    operation_id = "get_collection",
+    params(("name" = CollectionId, Path, description = "The collection")),
+    responses(
+        (
+            status = 200,
+            description = "The collection with its settings and counts",
+            body = CollectionShape,
+            example = json!({
+                "name": "manuals",
+                "state": "active",
+                "created_at": "2024-01-15T16:30:00.000Z",
+                "settings": {"chunk_size": 1500, "quota": {"documents": 1000}},
+                "documents": 12,
+                "chunks": 840,
+                "entities": 311,
+                "jobs": 14,
+                "bytes": 8456192,
+                "usage": {"documents": 12, "bytes": 8456192}
+            })
+        ),
+        NoSuchCollection,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

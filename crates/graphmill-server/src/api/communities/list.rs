@@ -6,13 +6,35 @@ use axum::extract::State;
 use axum::response::Response;
 use graphmill_core::CollectionId;
 use serde::Serialize;
+use utoipa::IntoParams;
 
 use super::{CommunityShape, GenerationShape};
 use crate::api::paging::{Paging, with_next};
+use crate::openapi::{And, BadParameter, NoSuchCollection};
 use crate::params::Params;
 use crate::{AppState, Result, Scope};
 
-#[derive(Serialize)]
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a description: the handler reads the parameters")]
+struct Query {
+    /// The collection; without it the caller's own, else `default`.
+    collection: Option<CollectionId>,
+    /// Only this level; 0 is the finest.
+    #[param(minimum = 0, maximum = 4_294_967_295_i64)]
+    level: Option<u32>,
+    /// Most communities in the answer.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<u32>,
+    /// How many to leave out at the beginning.
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991_i64, default = 0)]
+    offset: Option<u64>,
+    /// Where the page begins: from the header `Link` of the page before. Not together with `offset`.
+    cursor: Option<String>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = CommunityPage)]
 struct Answer {
     communities: Vec<CommunityShape>,
     total: u64,
@@ -24,6 +46,19 @@ struct Answer {
     generation: GenerationShape,
 }
 
+/// List the communities of a collection.
+#[utoipa::path(
+    get,
+    path = "/api/communities",
+    tag = "communities",
+    operation_id = "list_communities",
+    params(Query),
+    responses(
+        (status = 200, description = "A page of communities of one generation", body = Answer,
+ headers(("Link" = Option<String>, description = "The next page, with rel=\"next\"; absent on the last"))),
+        And<BadParameter, NoSuchCollection>,
+    )
+)]
 pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: Params) -> Result<Response> {
     let collection = scope.writing(params.parsed("collection")?)?;
     let level = params.number("level", 0..=u64::from(u32::MAX))?.and_then(|level| u32::try_from(level).ok());

@@ -4,18 +4,35 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use graphmill_core::CollectionId;
+use graphmill_core::{CollectionId, CommunityId};
 use serde::Serialize;
+use utoipa::IntoParams;
 
 use super::{CommunityShape, GenerationShape};
 use crate::api::entities::EntityShape;
 use crate::api::paging::{Paging, with_next};
 use crate::error::no_such_community;
+use crate::openapi::{And, BadParameter, NoSuchCommunity};
 use crate::params::Params;
 use crate::path::CommunityPath;
 use crate::{AppState, Result, Scope};
 
-#[derive(Serialize)]
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a description: the handler reads the parameters")]
+struct Query {
+    /// Most members in the answer.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<u32>,
+    /// How many to leave out at the beginning.
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991_i64, default = 0)]
+    offset: Option<u64>,
+    /// Where the page begins: from the header `Link` of the page before. Not together with `offset`.
+    cursor: Option<String>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = CommunityDetail)]
 struct Answer {
     #[serde(flatten)]
     community: CommunityShape,
@@ -31,6 +48,19 @@ struct Answer {
     has_more: bool,
 }
 
+/// A community and its members.
+#[utoipa::path(
+    get,
+    path = "/api/communities/{community_id}",
+    tag = "communities",
+    operation_id = "get_community",
+    params(("community_id" = CommunityId, Path, description = "The community"), Query),
+    responses(
+        (status = 200, description = "The community, what it holds, and a page of its members", body = Answer,
+ headers(("Link" = Option<String>, description = "The next page, with rel=\"next\"; absent on the last"))),
+        And<BadParameter, NoSuchCommunity>,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

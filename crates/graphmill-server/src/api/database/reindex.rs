@@ -8,9 +8,39 @@ use axum::response::Response;
 use graphmill_core::JobType;
 
 use crate::api::jobs::submit::{self, Schedule, Submission};
+use crate::api::shape::JobDetailShape;
 use crate::body::Fields;
+use crate::openapi::{And, BadBody, NoSuchCollection, ReusedKey};
 use crate::{AppState, Result, Scope};
 
+/// Bring the embeddings and similarities of a collection up to date.
+#[utoipa::path(
+    post,
+    path = "/api/database/reindex",
+    tag = "jobs",
+    operation_id = "reindex",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Carried out once for each key", min_length = 1, max_length = 255)),
+    request_body(
+        content = Object,
+        description = "The params of a `reindex` job (`ReindexParams`) and `collection`",
+        example = json!({"collection": "default", "rebuild_similarities": true})
+    ),
+    responses(
+        (
+            status = 202,
+            description = "The job, which now waits",
+            body = JobDetailShape,
+            headers(("Location" = String, description = "The path of the job"))
+        ),
+        (
+            status = 200,
+            description = "The job of an identical request, which waits already",
+            body = JobDetailShape,
+            headers(("Location" = String, description = "The path of the job"))
+        ),
+        And<And<BadBody, ReusedKey>, NoSuchCollection>,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

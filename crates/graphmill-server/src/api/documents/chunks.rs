@@ -6,13 +6,28 @@ use axum::extract::State;
 use graphmill_core::{ChunkId, DocumentId};
 use graphmill_graph::records::ChunkRecord;
 use serde::Serialize;
+use utoipa::IntoParams;
 
 use crate::error::no_such_document;
+use crate::openapi::{And, BadParameter, NoSuchDocument};
 use crate::params::Params;
 use crate::path::DocumentPath;
 use crate::{AppState, Result, Scope};
 
-#[derive(Serialize)]
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a description: the handler reads the parameters")]
+struct Query {
+    /// Most chunks in the answer.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u32>,
+    /// How many to leave out at the beginning.
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991_i64, default = 0)]
+    offset: Option<u64>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ChunkPage)]
 pub(crate) struct Answer {
     document_id: DocumentId,
     chunks: Vec<ChunkShape>,
@@ -22,7 +37,8 @@ pub(crate) struct Answer {
     has_more: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Chunk)]
 struct ChunkShape {
     chunk_id: ChunkId,
     chunk_index: u32,
@@ -58,6 +74,40 @@ impl From<ChunkRecord> for ChunkShape {
     }
 }
 
+/// Chunks of a published document.
+#[utoipa::path(
+    get,
+    path = "/api/documents/{document_id}/chunks",
+    tag = "documents",
+    operation_id = "list_document_chunks",
+    params(("document_id" = DocumentId, Path, description = "The document"), Query),
+    responses(
+        (
+            status = 200,
+            description = "A page of chunks in document order",
+            body = Answer,
+            example = json!({
+                "document_id": "doc-aaaaaaaaaaaaaaaaaaaaaaaaaa",
+                "chunks": [{
+                    "chunk_id": "chk-aaaaaaaaaaaaaaaaaaaaaaaaaa",
+                    "chunk_index": 0,
+                    "text": "Pumps pump.",
+                    "token_count": 2,
+                    "start_char": 0,
+                    "end_char": 11,
+                    "page_start": 1,
+                    "page_end": 1,
+                    "heading_path": ["Pumps"]
+                }],
+                "total": 1,
+                "limit": 100,
+                "offset": 0,
+                "has_more": false
+            })
+        ),
+        And<BadParameter, NoSuchDocument>,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

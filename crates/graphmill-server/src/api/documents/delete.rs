@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 use super::standing_job;
 use crate::error::no_such_document;
 use crate::params::Params;
+use crate::openapi::{And, BadParameter, NoSuchDocument};
 use crate::path::DocumentPath;
 use crate::{AppState, Result, Scope};
 
@@ -28,15 +29,52 @@ const WAIT: Duration = Duration::from_secs(1);
 /// Between two looks at it.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = DocumentDeletion)]
 pub(crate) struct Answer {
     message: &'static str,
     document_id: DocumentId,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// With `purge`: `cache_entries`, `log_lines` and `bytes` that were removed.
+    #[schema(value_type = Option<Object>)]
     purged: Option<Purged>,
 }
 
+/// Delete a document and all that only it holds; its unended jobs are cancelled.
+#[utoipa::path(
+    delete,
+    path = "/api/documents/{document_id}",
+    tag = "documents",
+    operation_id = "delete_document",
+    params(
+        ("document_id" = DocumentId, Path, description = "The document"),
+        ("purge" = Option<bool>, Query, description = "Remove cached answers, logs and originals too, and say what")
+    ),
+    responses(
+        (
+            status = 200,
+            description = "It is gone",
+            body = Answer,
+            example = json!({
+                "message": "Document deleted",
+                "document_id": "doc-aaaaaaaaaaaaaaaaaaaaaaaaaa",
+                "status": "deleted"
+            })
+        ),
+        (
+            status = 202,
+            description = "It will be gone as soon as that can be",
+            body = Answer,
+            example = json!({
+                "message": "Document deletion accepted",
+                "document_id": "doc-aaaaaaaaaaaaaaaaaaaaaaaaaa",
+                "status": "deleting"
+            })
+        ),
+        And<BadParameter, NoSuchDocument>,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

@@ -5,15 +5,32 @@ use axum::extract::State;
 use axum::response::Response;
 use graphmill_core::DocumentId;
 use serde::Serialize;
+use utoipa::IntoParams;
 
 use crate::api::entities::EntityShape;
 use crate::api::paging::{Paging, with_next};
 use crate::error::no_such_document;
+use crate::openapi::{And, BadParameter, NoSuchDocument};
 use crate::params::Params;
 use crate::path::DocumentPath;
 use crate::{AppState, Result, Scope};
 
-#[derive(Serialize)]
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a description: the handler reads the parameters")]
+struct Query {
+    /// Most entities in the answer.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<u32>,
+    /// How many to leave out at the beginning.
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991_i64, default = 0)]
+    offset: Option<u64>,
+    /// Where the page begins: from the header `Link` of the page before. Not together with `offset`.
+    cursor: Option<String>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = DocumentEntityPage)]
 struct Answer {
     document_id: DocumentId,
     entities: Vec<DocumentEntityShape>,
@@ -24,7 +41,8 @@ struct Answer {
 }
 
 /// The entity as the collection sees it, and what of it is in this document.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = DocumentEntity)]
 struct DocumentEntityShape {
     #[serde(flatten)]
     entity: EntityShape,
@@ -32,6 +50,19 @@ struct DocumentEntityShape {
     chunks_here: u64,
 }
 
+/// Entities that a document mentions.
+#[utoipa::path(
+    get,
+    path = "/api/documents/{document_id}/entities",
+    tag = "documents",
+    operation_id = "list_document_entities",
+    params(("document_id" = DocumentId, Path, description = "The document"), Query),
+    responses(
+        (status = 200, description = "A page of entities that it mentions", body = Answer,
+ headers(("Link" = Option<String>, description = "The next page, with rel=\"next\"; absent on the last"))),
+        And<BadParameter, NoSuchDocument>,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

@@ -5,25 +5,105 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use graphmill_graph::listing::DocumentQuery;
+use graphmill_core::{CollectionId, Timestamp};
+use graphmill_graph::listing::{DocumentQuery, DocumentSort, Order};
 use serde::Serialize;
+use utoipa::IntoParams;
 
 use crate::api::paging::{Paging, with_next};
 use crate::api::shape::DocumentShape;
+use crate::openapi::BadParameter;
 use crate::params::Params;
 use crate::{AppState, Error, Result, Scope};
 
-#[derive(Serialize)]
+/// The one state that this list shows.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "a description: the handler reads the word")]
+enum Published {
+    Published,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a description: the handler reads the parameters")]
+struct Query {
+    /// Only documents of this collection.
+    collection: Option<CollectionId>,
+    /// Only documents with this text in their source, file name or title.
+    q: Option<String>,
+    /// Only documents of this media type.
+    mime_type: Option<String>,
+    /// Only documents whose source begins so.
+    source_prefix: Option<String>,
+    /// Only documents that were published at or after this instant.
+    updated_after: Option<Timestamp>,
+    /// Only documents that were published before this instant.
+    updated_before: Option<Timestamp>,
+    /// The state of the documents: this list has published ones.
+    #[param(inline)]
+    status: Option<Published>,
+    /// By what they are sorted.
+    #[param(inline, default = "updated_at")]
+    sort: Option<DocumentSort>,
+    /// Which end comes first.
+    #[param(inline, default = "desc")]
+    order: Option<Order>,
+    /// Where the page begins: from the header `Link` of the page before. Not together with `offset`.
+    cursor: Option<String>,
+    /// Most documents in the answer.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<u32>,
+    /// How many to leave out at the beginning.
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991_i64, default = 0)]
+    offset: Option<u64>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = DocumentPage)]
 pub(crate) struct Answer {
     documents: Vec<DocumentShape>,
     total: u64,
     limit: u32,
     offset: u64,
     has_more: bool,
+    /// `total` is a floor: more match than were counted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     total_capped: bool,
 }
 
+/// List published documents.
+#[utoipa::path(
+    get,
+    path = "/api/documents",
+    tag = "documents",
+    operation_id = "list_documents",
+    params(Query),
+    responses(
+        (
+            status = 200,
+            description = "A page of published documents, newest first",
+            body = Answer,
+            headers(("Link" = Option<String>, description = "The next page, with rel=\"next\"; absent on the last")),
+            example = json!({"documents": [{
+            "document_id": "doc-aaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "collection": "default",
+            "source": "guides/VxRail_Admin_Guide.pdf",
+            "filename": "VxRail_Admin_Guide.pdf",
+            "status": "published",
+            "mime_type": "application/pdf",
+            "file_size": 8456192,
+            "page_count": 350,
+            "chunk_count": 147,
+            "quarantined_chunks": 0,
+            "content_hash": "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
+            "created_at": "2024-01-15T16:31:05.789Z",
+            "updated_at": "2024-01-15T16:31:05.789Z"
+            }], "total": 1, "limit": 50, "offset": 0, "has_more": false})
+        ),
+        BadParameter,
+    )
+)]
 pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: Params) -> Result<Response> {
     let query = DocumentQuery {
         collection: scope.reading(params.parsed("collection")?)?,

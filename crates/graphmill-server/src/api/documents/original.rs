@@ -6,14 +6,45 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::TryStreamExt;
-use graphmill_core::ErrorCode;
+use graphmill_core::{DocumentId, ErrorCode};
 use graphmill_store::BlobReader;
 
 use super::published;
 use crate::api::byte_range::{Wanted, wanted};
+use crate::openapi::{And, NoSuchDocument, refusals};
 use crate::path::DocumentPath;
 use crate::{AppState, Error, Result, Scope};
 
+refusals! {
+    /// The range begins behind the end of the file.
+    BehindTheEnd { RangeNotSatisfiable => "the file has 11 bytes; the range begins behind them" }
+}
+
+/// The bytes of a file.
+#[derive(utoipa::ToSchema)]
+#[schema(as = Original, value_type = String, format = Binary)]
+#[expect(dead_code, reason = "a description")]
+struct File(Vec<u8>);
+
+/// The file as it was uploaded.
+#[utoipa::path(
+    get,
+    path = "/api/documents/{document_id}/original",
+    tag = "documents",
+    operation_id = "get_document_original",
+    params(
+        ("document_id" = DocumentId, Path, description = "The document"),
+        ("Range" = Option<String>, Header, description = "Bytes that are wanted"),
+        ("If-Range" = Option<String>, Header, description = "The range only of this ETag"),
+        ("If-None-Match" = Option<String>, Header, description = "Not if it still has this ETag")
+    ),
+    responses(
+        (status = 200, description = "The file as it was uploaded", body = File, content_type = "*/*"),
+        (status = 206, description = "The bytes that were wanted", body = File, content_type = "*/*"),
+        (status = 304, description = "It still has this ETag"),
+        And<NoSuchDocument, BehindTheEnd>,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

@@ -12,11 +12,13 @@ use serde::Serialize;
 
 use super::published;
 use crate::error::shortened;
+use crate::openapi::{And, BadParameter, NoSuchDocument};
 use crate::params::Params;
 use crate::path::PagePath;
 use crate::{AppState, Error, Result, Scope};
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = PageText)]
 struct Answer {
     document_id: DocumentId,
     page: u32,
@@ -26,6 +28,21 @@ struct Answer {
     parts: u32,
 }
 
+/// The text of a page, as it was read.
+#[utoipa::path(
+    get,
+    path = "/api/documents/{document_id}/pages/{page}",
+    tag = "documents",
+    operation_id = "get_document_page",
+    params(("document_id" = DocumentId, Path, description = "The document"),
+ ("page" = u32, Path, description = "The page, from 1", minimum = 1),
+ ("part" = Option<u32>, Query, description = "The part of a very long page, from 1", minimum = 1, maximum = 4_294_967_295_i64)),
+    responses(
+        (status = 200, description = "The text, or a part of it", body = Answer,
+ headers(("Link" = Option<String>, description = "The next part, with rel=\"next\"; absent on the last"))),
+        And<BadParameter, NoSuchDocument>,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

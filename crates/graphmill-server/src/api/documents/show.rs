@@ -11,18 +11,22 @@ use serde_json::{Map, Value, json};
 use super::standing_job;
 use crate::api::shape::{DocumentShape, fraction};
 use crate::error::no_such_document;
+use crate::openapi::NoSuchDocument;
 use crate::path::DocumentPath;
 use crate::{AppState, Result, Scope};
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = DocumentDetail)]
 #[serde(untagged)]
 pub(crate) enum Answer {
+    /// It is published.
     Published {
         #[serde(flatten)]
         document: Box<DocumentShape>,
         #[serde(skip_serializing_if = "Option::is_none")]
         job: Option<JobSummary>,
     },
+    /// It was never published; this is what its job knows of it.
     Unpublished {
         document_id: DocumentId,
         #[serde(flatten)]
@@ -33,7 +37,7 @@ pub(crate) enum Answer {
 }
 
 /// The latest job of a document.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct JobSummary {
     job_id: JobId,
     status: JobStatus,
@@ -47,6 +51,43 @@ impl From<&JobRecord> for JobSummary {
     }
 }
 
+/// A document and its latest job.
+#[utoipa::path(
+    get,
+    path = "/api/documents/{document_id}",
+    tag = "documents",
+    operation_id = "get_document",
+    params(("document_id" = DocumentId, Path, description = "The document")),
+    responses(
+        (
+            status = 200,
+            description = "The document and its latest job",
+            body = Answer,
+            example = json!({
+            "document_id": "doc-aaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "collection": "default",
+            "source": "guides/VxRail_Admin_Guide.pdf",
+            "filename": "VxRail_Admin_Guide.pdf",
+            "status": "published",
+            "mime_type": "application/pdf",
+            "file_size": 8456192,
+            "page_count": 350,
+            "chunk_count": 147,
+            "quarantined_chunks": 0,
+            "content_hash": "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
+            "created_at": "2024-01-15T16:31:05.789Z",
+            "updated_at": "2024-01-15T16:31:05.789Z",
+            "job": {
+                "job_id": "job-0193a0b0-6c5e-7a3e-9d2f-3b7c1e5a9f10",
+                "status": "completed",
+                "progress": 1.0,
+                "message": "Document ingestion complete"
+            }
+            })
+        ),
+        NoSuchDocument,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

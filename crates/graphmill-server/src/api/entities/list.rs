@@ -6,15 +6,44 @@
 use axum::extract::State;
 use axum::response::Response;
 use graphmill_core::CollectionId;
-use graphmill_graph::listing::EntityQuery;
+use graphmill_graph::listing::{EntityQuery, EntitySort, NameMatch};
 use serde::Serialize;
+use utoipa::IntoParams;
 
 use super::EntityShape;
 use crate::api::paging::{Paging, with_next};
+use crate::openapi::{And, BadParameter, NoSuchCollection};
 use crate::params::Params;
 use crate::{AppState, Result, Scope};
 
-#[derive(Serialize)]
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a description: the handler reads the parameters")]
+struct Query {
+    /// The collection; without it the caller's own, else `default`.
+    collection: Option<CollectionId>,
+    /// Only entities with this in their name.
+    q: Option<String>,
+    /// Where in the name it stands.
+    #[param(inline, default = "contains")]
+    r#match: Option<NameMatch>,
+    /// Only entities of this type.
+    r#type: Option<String>,
+    /// By what they are sorted.
+    #[param(inline, default = "importance")]
+    sort: Option<EntitySort>,
+    /// Most entities in the answer.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<u32>,
+    /// How many to leave out at the beginning.
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991_i64, default = 0)]
+    offset: Option<u64>,
+    /// Where the page begins: from the header `Link` of the page before. Not together with `offset`.
+    cursor: Option<String>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = EntityPage)]
 struct Answer {
     entities: Vec<EntityShape>,
     total: u64,
@@ -26,6 +55,19 @@ struct Answer {
     collection: CollectionId,
 }
 
+/// List the entities of a collection.
+#[utoipa::path(
+    get,
+    path = "/api/entities",
+    tag = "entities",
+    operation_id = "list_entities",
+    params(Query),
+    responses(
+        (status = 200, description = "A page of entities", body = Answer,
+ headers(("Link" = Option<String>, description = "The next page, with rel=\"next\"; absent on the last"))),
+        And<BadParameter, NoSuchCollection>,
+    )
+)]
 pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: Params) -> Result<Response> {
     let collection = scope.writing(params.parsed("collection")?)?;
     let query = EntityQuery {

@@ -7,14 +7,29 @@ use graphmill_core::EntityId;
 use graphmill_graph::listing::PageStart;
 use graphmill_graph::records::RelationRecord;
 use serde::Serialize;
+use utoipa::IntoParams;
 
 use super::{EntityShape, six_decimals};
 use crate::error::no_such_entity;
+use crate::openapi::{And, BadParameter, NoSuchEntity};
 use crate::params::Params;
 use crate::path::EntityPath;
 use crate::{AppState, Result, Scope};
 
-#[derive(Serialize)]
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a description: the handler reads the parameters")]
+struct Query {
+    /// Most relations on the way.
+    #[param(minimum = 1, maximum = 3, default = 1)]
+    hops: Option<u32>,
+    /// Most entities in the answer.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<u32>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Neighbours)]
 pub(crate) struct Answer {
     entity_id: EntityId,
     hops: u64,
@@ -24,7 +39,8 @@ pub(crate) struct Answer {
     truncated: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Relation)]
 struct RelationShape {
     source: EntityId,
     target: EntityId,
@@ -48,6 +64,18 @@ impl From<RelationRecord> for RelationShape {
     }
 }
 
+/// Entities around one.
+#[utoipa::path(
+    get,
+    path = "/api/entities/{entity_id}/neighbours",
+    tag = "entities",
+    operation_id = "list_neighbours",
+    params(("entity_id" = EntityId, Path, description = "The entity"), Query),
+    responses(
+        (status = 200, description = "Entities around it and the relations among them", body = Answer),
+        And<BadParameter, NoSuchEntity>,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

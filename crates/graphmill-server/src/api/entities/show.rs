@@ -7,15 +7,32 @@ use axum::response::Response;
 use graphmill_core::{CollectionId, EntityId};
 use graphmill_graph::listing::{AliasRole, CommunityOf, EntityAlias, MentionRecord, Vote};
 use serde::Serialize;
+use utoipa::IntoParams;
 
 use super::{EntityShape, PlaceShape};
 use crate::api::paging::{Paging, with_next};
 use crate::error::no_such_entity;
+use crate::openapi::{And, BadParameter, NoSuchEntity};
 use crate::params::Params;
 use crate::path::EntityPath;
 use crate::{AppState, Result, Scope};
 
-#[derive(Serialize)]
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a description: the handler reads the parameters")]
+struct Query {
+    /// Most mentions in the answer.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<u32>,
+    /// How many to leave out at the beginning.
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991_i64, default = 0)]
+    offset: Option<u64>,
+    /// Where the page begins: from the header `Link` of the page before. Not together with `offset`.
+    cursor: Option<String>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = EntityDetail)]
 struct Answer {
     #[serde(flatten)]
     entity: EntityShape,
@@ -35,7 +52,8 @@ struct Answer {
     has_more: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Alias)]
 struct AliasShape {
     entity_id: EntityId,
     name: String,
@@ -57,7 +75,8 @@ impl From<EntityAlias> for AliasShape {
 }
 
 /// A chunk that mentions the entity. Spans count characters from the beginning of the chunk; `start_char` is where the chunk begins.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Mention)]
 struct MentionShape {
     #[serde(flatten)]
     place: PlaceShape,
@@ -65,12 +84,15 @@ struct MentionShape {
     said: Vec<SaidShape>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Said)]
 struct SaidShape {
     spelling: String,
     #[serde(rename = "type")]
     entity_type: String,
     description: String,
+    /// First character and the one behind the last.
+    #[schema(value_type = Vec<Vec<u32>>)]
     spans: Vec<(u32, u32)>,
 }
 
@@ -86,6 +108,19 @@ impl From<MentionRecord> for MentionShape {
     }
 }
 
+/// An entity with the evidence for all that is said of it.
+#[utoipa::path(
+    get,
+    path = "/api/entities/{entity_id}",
+    tag = "entities",
+    operation_id = "get_entity",
+    params(("entity_id" = EntityId, Path, description = "The entity"), Query),
+    responses(
+        (status = 200, description = "The entity with its evidence and a page of mentions", body = Answer,
+ headers(("Link" = Option<String>, description = "The next page, with rel=\"next\"; absent on the last"))),
+        And<BadParameter, NoSuchEntity>,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

@@ -6,10 +6,29 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
+use graphmill_core::CollectionId;
 
+use crate::openapi::BadParameter;
 use crate::params::Params;
 use crate::{AppState, Result, Scope};
 
+/// The canonical export of a collection.
+#[utoipa::path(
+    get,
+    path = "/api/graph/export",
+    tag = "graph",
+    operation_id = "export_graph",
+    params(("collection" = Option<CollectionId>, Query, description = "The collection; `default` without it")),
+    responses(
+        (
+            status = 200,
+            description = "JSON Lines, sorted; the last line counts what stands before it. One that cannot be finished is cut off",
+            body = String,
+            content_type = "application/x-ndjson"
+        ),
+        BadParameter,
+    )
+)]
 pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: Params) -> Result<Response> {
     let collection = scope.reading(params.parsed("collection")?)?.unwrap_or_default();
     let lines = state.graph().export(&collection).await?;

@@ -9,10 +9,12 @@ use graphmill_graph::records::GraphStats;
 use serde::Serialize;
 
 use crate::api::collections::{UnderWay, under_way};
+use crate::openapi::{And, BadParameter, NoSuchCollection};
 use crate::params::Params;
 use crate::{AppState, Result, Scope};
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = GraphStatsAnswer)]
 pub(crate) struct Answer {
     #[serde(flatten)]
     counts: GraphStats,
@@ -23,13 +25,47 @@ pub(crate) struct Answer {
 }
 
 /// How far the layers of a collection are behind; generations and numbers are a collection's, so that those of several cannot be added up.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Layers {
     collection: CollectionId,
     #[serde(flatten)]
     report: LayerReport,
 }
 
+/// Counts of live data.
+#[utoipa::path(
+    get,
+    path = "/api/graph/stats",
+    tag = "graph",
+    operation_id = "get_graph_stats",
+    params(("collection" = Option<CollectionId>, Query, description = "The collection; without it the counts are of all, the layers of the caller's own or `default`")),
+    responses(
+        (
+            status = 200,
+            description = "Counts of live data",
+            body = Answer,
+            example = json!({
+                "documents": 1,
+                "chunks": 147,
+                "entities": 83,
+                "relations": 120,
+                "similarities": 0,
+                "communities": 0,
+                "unplaced_chunks": 0,
+                "chunks_without_vector": 0,
+                "quarantined_chunks": 0,
+                "publish_number": 1,
+                "layers": {
+                    "collection": "default",
+                    "embeddings": {"chunks_without_vector": 0, "stale": false, "spaces": []},
+                    "similarities": {"generation": 0, "stands_at": 0, "behind": 1, "stale": true, "parameters": {}},
+                    "communities": {"generation": 0, "stands_at": 0, "behind": 1, "stale": true, "parameters": {}}
+                }
+            })
+        ),
+        And<BadParameter, NoSuchCollection>,
+    )
+)]
 pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: Params) -> Result<Json<Answer>> {
     let collection = scope.reading(params.parsed("collection")?)?;
     let counts = state.graph().stats(collection.as_ref()).await?;

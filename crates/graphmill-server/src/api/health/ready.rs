@@ -17,8 +17,20 @@ use crate::error::FULL_HINT;
 /// Longest time that a store may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-#[derive(Serialize)]
+/// How ready.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "a description: the handler chooses the word")]
+enum ReadyWord {
+    Ready,
+    Degraded,
+    Unavailable,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Ready)]
 pub(crate) struct Answer {
+    #[schema(value_type = ReadyWord)]
     status: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<Reason>,
@@ -29,7 +41,8 @@ pub(crate) struct Answer {
     code: Option<ErrorCode>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ReadyReason)]
 struct Reason {
     code: ErrorCode,
     message: String,
@@ -37,6 +50,32 @@ struct Reason {
     hint: Option<&'static str>,
 }
 
+/// Whether requests are served, and what is in the way.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "server",
+    operation_id = "ready",
+    responses(
+        (
+            status = 200,
+            description = "It is `ready`, or `degraded`: the disk is full",
+            body = Answer,
+            example = json!({"status": "ready"})
+        ),
+        (
+            status = 503,
+            description = "A store does not answer, or the server is stopping",
+            body = Answer,
+            example = json!({
+                "status": "unavailable",
+                "reasons": [{"code": "unavailable", "message": "the server is stopping"}],
+                "error": "the server is stopping",
+                "code": "unavailable"
+            })
+        ),
+    )
+)]
 pub(crate) async fn handle(State(state): State<AppState>) -> (StatusCode, Json<Answer>) {
     let mut reasons = Vec::new();
     let mut note = |code, message: String, hint| reasons.push(Reason { code, message, hint });

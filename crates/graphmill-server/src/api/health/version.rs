@@ -2,21 +2,43 @@
 
 use axum::Json;
 use axum::extract::State;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::AppState;
 
-pub(crate) async fn handle(State(state): State<AppState>) -> Json<Value> {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Version)]
+pub(crate) struct Answer {
+    name: &'static str,
+    version: String,
+    /// The commit that it was built from, if the build knew it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    git: Option<String>,
+    /// The schema of each store.
+    #[schema(value_type = std::collections::HashMap<String, u64>)]
+    schema: Map<String, Value>,
+}
+
+/// What is running.
+#[utoipa::path(
+    get,
+    path = "/version",
+    tag = "server",
+    operation_id = "version",
+    responses(
+        (
+            status = 200,
+            description = "Name, version, schemas of the stores",
+            body = Answer,
+            example = json!({"name": "graphmill", "version": "0.1.0", "schema": {"jobs": 1, "graph": 1}})
+        )
+    )
+)]
+pub(crate) async fn handle(State(state): State<AppState>) -> Json<Answer> {
     let build = &state.config.build;
-    let mut answer = Map::new();
-    answer.insert("name".into(), json!("graphmill"));
-    answer.insert("version".into(), json!(build.version));
-    if let Some(git) = &build.git {
-        answer.insert("git".into(), json!(git));
-    }
-    let schema: Map<String, Value> = build.schema.iter().map(|(name, number)| (name.clone(), json!(number))).collect();
-    answer.insert("schema".into(), Value::Object(schema));
-    Json(Value::Object(answer))
+    let schema = build.schema.iter().map(|(name, number)| (name.clone(), json!(number))).collect();
+    Json(Answer { name: "graphmill", version: build.version.clone(), git: build.git.clone(), schema })
 }
 
 #[cfg(test)]

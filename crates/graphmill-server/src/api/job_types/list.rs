@@ -8,13 +8,15 @@ use serde::Serialize;
 
 use crate::{AppState, Result, Scope};
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = JobTypes)]
 pub(crate) struct Answer {
     job_types: Vec<TypeShape>,
 }
 
 /// A type of jobs.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = JobTypeState)]
 pub(crate) struct TypeShape {
     job_type: JobType,
     paused: bool,
@@ -23,7 +25,8 @@ pub(crate) struct TypeShape {
 }
 
 /// Jobs in each state.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, utoipa::ToSchema)]
+#[schema(as = JobCounts)]
 struct Counts {
     pending: u64,
     running: u64,
@@ -47,6 +50,24 @@ impl TypeShape {
     }
 }
 
+/// The types of jobs and how many jobs are in each state.
+#[utoipa::path(
+    get,
+    path = "/api/job-types",
+    tag = "jobs",
+    operation_id = "list_job_types",
+    responses((
+        status = 200,
+        description = "The types of jobs",
+        body = Answer,
+        example = json!({"job_types": [{
+                "job_type": "ingestion",
+                "paused": false,
+                "counts": {"pending": 3, "running": 2, "completed": 120, "failed": 1, "cancelled": 1},
+                "workers": 2
+        }]})
+    ))
+)]
 pub(crate) async fn handle(State(state): State<AppState>, scope: Scope) -> Result<Json<Answer>> {
     let types = state.jobs().job_types(scope.bound()).await?;
     Ok(Json(Answer { job_types: types.iter().map(|record| TypeShape::new(&state, record)).collect() }))

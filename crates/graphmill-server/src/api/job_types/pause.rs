@@ -7,9 +7,40 @@ use axum::extract::State;
 use graphmill_core::{ErrorCode, JobType};
 
 use super::list::TypeShape;
+use crate::openapi::refusals;
 use crate::path::JobTypePath;
 use crate::{AppState, Error, Result, Scope};
 
+refusals! {
+    /// There is no such type, or the key is bound to a collection.
+    NoSuchType {
+        NotFound => "there is no type of jobs \"ingest\"",
+        Forbidden => "the key is bound to the collection team-a; a type of jobs is paused for all collections",
+    }
+}
+
+/// Begin no job of a type.
+#[utoipa::path(
+    post,
+    path = "/api/job-types/{job_type}/pause",
+    tag = "jobs",
+    operation_id = "pause_job_type",
+    params(("job_type" = JobType, Path, description = "The type")),
+    responses(
+        (
+            status = 200,
+            description = "The type as it is now",
+            body = TypeShape,
+            example = json!({
+                "job_type": "ingestion",
+                "paused": true,
+                "counts": {"pending": 3, "running": 2, "completed": 120, "failed": 1, "cancelled": 1},
+                "workers": 2
+            })
+        ),
+        NoSuchType,
+    )
+)]
 pub(crate) async fn pause(
     State(state): State<AppState>,
     scope: Scope,
@@ -18,6 +49,28 @@ pub(crate) async fn pause(
     set(&state, &scope, job_type, true).await
 }
 
+/// Begin jobs of a type again.
+#[utoipa::path(
+    post,
+    path = "/api/job-types/{job_type}/resume",
+    tag = "jobs",
+    operation_id = "resume_job_type",
+    params(("job_type" = JobType, Path, description = "The type")),
+    responses(
+        (
+            status = 200,
+            description = "The type as it is now",
+            body = TypeShape,
+            example = json!({
+                "job_type": "ingestion",
+                "paused": false,
+                "counts": {"pending": 3, "running": 2, "completed": 120, "failed": 1, "cancelled": 1},
+                "workers": 2
+            })
+        ),
+        NoSuchType,
+    )
+)]
 pub(crate) async fn resume(
     State(state): State<AppState>,
     scope: Scope,

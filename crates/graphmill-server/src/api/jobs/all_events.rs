@@ -9,15 +9,43 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use graphmill_core::ErrorCode;
+use graphmill_core::{CollectionId, ErrorCode, JobType};
 use graphmill_store::requests::EventFilter;
 
 use super::events::last_event_id;
 use crate::error::shortened;
+use crate::openapi::{And, BadParameter, NoSuchCollection, refusals};
 use crate::params::Params;
 use crate::stream::{AllStream, Cursor};
 use crate::{AppState, Error, Result, Scope};
 
+refusals! {
+    /// Something after the cursor is gone.
+    Expired { CursorExpired => "the cursor is too old: events after it are gone" }
+}
+
+/// What all jobs say, as Server-Sent Events.
+#[utoipa::path(
+    get,
+    path = "/api/jobs/events",
+    tag = "jobs",
+    operation_id = "get_all_events",
+    params(
+        ("collection" = Option<CollectionId>, Query, description = "Only jobs of this collection"),
+        ("job_type" = Option<JobType>, Query, description = "Only jobs of this type"),
+        ("cursor" = Option<String>, Query, description = "Go on after the message with this id"),
+        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last message that was seen; goes before `cursor`")
+    ),
+    responses(
+        (
+            status = 200,
+            description = "Server-Sent Events; the data of each is a JSON text of the schema `StreamMessage` with `collection` and `job_type`",
+            body = String,
+            content_type = "text/event-stream"
+        ),
+        And<And<BadParameter, NoSuchCollection>, Expired>,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

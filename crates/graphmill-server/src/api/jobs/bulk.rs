@@ -24,12 +24,46 @@ const AT_ONCE: usize = 32;
 /// Refused jobs that an answer names.
 const NAMED: usize = 20;
 
+/// Which jobs, and whether anything is done.
+#[derive(utoipa::ToSchema)]
+#[schema(as = BulkRequest)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "a description: `Bulk::read` reads the fields")]
+pub(super) struct Request {
+    filter: Option<Conditions>,
+    /// Every job is meant; needed when the filter has no condition.
+    #[schema(default = false)]
+    all: Option<bool>,
+    /// Only say what would be done.
+    #[schema(default = false)]
+    dry_run: Option<bool>,
+}
+
+/// All must hold.
+#[derive(utoipa::ToSchema)]
+#[schema(as = BulkFilter)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "a description: `conditions` reads the fields")]
+struct Conditions {
+    status: Option<JobStatus>,
+    job_type: Option<JobType>,
+    collection: Option<CollectionId>,
+    /// A text in metadata or message.
+    q: Option<String>,
+    created_after: Option<Timestamp>,
+    created_before: Option<Timestamp>,
+    /// Days since a job ended; of one that has not, since it was made.
+    #[schema(minimum = 0, maximum = 36_500)]
+    older_than_days: Option<u32>,
+}
+
 const FIELDS: &[&str] = &["filter", "all", "dry_run"];
 const CONDITIONS: &[&str] =
     &["status", "job_type", "collection", "q", "created_after", "created_before", "older_than_days"];
 
 /// A job that was not done.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = RefusedJob)]
 pub(crate) struct Refused {
     job_id: JobId,
     error: String,

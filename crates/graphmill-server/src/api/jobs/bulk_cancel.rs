@@ -8,12 +8,14 @@ use graphmill_core::JobStatus;
 use graphmill_store::records::CancelOutcome;
 use serde::Serialize;
 
-use super::bulk::{Bulk, Refused};
+use super::bulk::{Bulk, Refused, Request};
 use super::cancel::{MESSAGE, ended, publishing};
 use crate::body::Fields;
+use crate::openapi::{And, BadBody, NoSuchCollection};
 use crate::{AppState, Result, Scope};
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = BulkCancelled)]
 pub(crate) struct Answer {
     matched: u64,
     cancelled: u64,
@@ -21,6 +23,27 @@ pub(crate) struct Answer {
     refused_total: u64,
 }
 
+/// Cancel every job that matches.
+#[utoipa::path(
+    post,
+    path = "/api/jobs/cancel",
+    tag = "jobs",
+    operation_id = "cancel_jobs",
+    request_body(content = Request, description = "Which jobs", example = json!({"filter": {"status": "failed"}, "dry_run": true})),
+    responses(
+        (
+            status = 200,
+            description = "What became of them",
+            body = Answer,
+            example = json!({"matched": 3, "cancelled": 2, "refused": [{
+                "job_id": "job-0193a0b0-6c5e-7a3e-9d2f-3b7c1e5a9f10",
+                "error": "Cannot cancel this job",
+                "code": "cannot_cancel"
+            }], "refused_total": 1})
+        ),
+        And<BadBody, NoSuchCollection>,
+    )
+)]
 pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, fields: Fields) -> Result<Json<Answer>> {
     let bulk = Bulk::read(&state, &scope, fields)?;
     let (dry_run, jobs) = (bulk.dry_run, state.jobs());

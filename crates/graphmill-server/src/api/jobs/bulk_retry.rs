@@ -10,13 +10,15 @@ use graphmill_core::JobStatus;
 use graphmill_store::records::JobRecord;
 use serde::Serialize;
 
-use super::bulk::{Bulk, Refused};
+use super::bulk::{Bulk, Refused, Request};
 use super::retry::{not_retryable, nothing_to_retry, retry};
 use crate::body::Fields;
 use crate::idempotency::{Ticket, kept, meaning, respond};
+use crate::openapi::{And, BadBody, NoSuchCollection, ReusedKey};
 use crate::{AppState, Result, Scope};
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = BulkRetried)]
 pub(crate) struct Answer {
     matched: u64,
     retried: u64,
@@ -24,6 +26,28 @@ pub(crate) struct Answer {
     refused_total: u64,
 }
 
+/// Try every job again that matches.
+#[utoipa::path(
+    post,
+    path = "/api/jobs/retry",
+    tag = "jobs",
+    operation_id = "retry_jobs",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Carried out once for each key", min_length = 1, max_length = 255)),
+    request_body(content = Request, description = "Which jobs", example = json!({"filter": {"status": "failed"}, "dry_run": true})),
+    responses(
+        (
+            status = 200,
+            description = "What became of them",
+            body = Answer,
+            example = json!({"matched": 3, "retried": 2, "refused": [{
+                "job_id": "job-0193a0b0-6c5e-7a3e-9d2f-3b7c1e5a9f10",
+                "error": "Cannot retry this job",
+                "code": "cannot_retry"
+            }], "refused_total": 1})
+        ),
+        And<BadBody, And<NoSuchCollection, ReusedKey>>,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

@@ -10,8 +10,14 @@ use graphmill_store::records::CancelOutcome;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
+use crate::openapi::{And, NoSuchJob, refusals};
 use crate::path::JobPath;
 use crate::{AppState, Error, Result, Scope};
+
+refusals! {
+    /// It has ended, or is being published.
+    CannotCancel { CannotCancel => "Cannot cancel completed job" }
+}
 
 /// How long the end of a job that is being published is waited for.
 const PUBLISHING_WAIT: Duration = Duration::from_secs(1);
@@ -19,13 +25,35 @@ const PUBLISHING_WAIT: Duration = Duration::from_secs(1);
 /// What the job says then.
 pub(super) const MESSAGE: &str = "Cancelled by request";
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Cancelled)]
 pub(crate) struct Answer {
     job_id: JobId,
     status: JobStatus,
     message: &'static str,
 }
 
+/// Cancel a pending or running job.
+#[utoipa::path(
+    post,
+    path = "/api/jobs/{job_id}/cancel",
+    tag = "jobs",
+    operation_id = "cancel_job",
+    params(("job_id" = JobId, Path, description = "The job")),
+    responses(
+        (
+            status = 200,
+            description = "It is cancelled",
+            body = Answer,
+            example = json!({
+                "job_id": "job-0193a0b0-6c5e-7a3e-9d2f-3b7c1e5a9f10",
+                "status": "cancelled",
+                "message": "Job cancelled successfully"
+            })
+        ),
+        And<CannotCancel, NoSuchJob>,
+    )
+)]
 pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, JobPath(job): JobPath) -> Result<Json<Answer>> {
     state.check_job(&scope, job).await?;
     // Subscribed before the cancel, so that an end right after it is heard.

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use graphmill_core::JobStatus;
+use graphmill_core::{CollectionId, JobStatus};
 use serde::Serialize;
 
 use crate::body::Fields;
+use crate::openapi::BadBody;
 use crate::{AppState, Error, Result, Scope};
 
 /// Jobs deleted in one transaction: others get their turn between two.
@@ -16,13 +17,57 @@ const BATCH: u32 = 500;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-#[derive(Serialize)]
+/// A state in which a job has ended.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "a description: `statuses` reads the words")]
+enum EndedStatus {
+    Completed,
+    Failed,
+    Cancelled,
+}
+
+#[derive(utoipa::ToSchema)]
+#[schema(as = CleanupRequest)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "a description: the handler reads the fields")]
+struct Request {
+    /// Only jobs that ended at least so many days ago.
+    #[schema(minimum = 0, maximum = 36_500, default = 7)]
+    older_than_days: Option<u32>,
+    /// Only jobs in these states.
+    #[schema(min_items = 1, default = json!(["completed", "failed"]))]
+    status: Option<Vec<EndedStatus>>,
+    /// Only jobs of this collection.
+    collection: Option<CollectionId>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = CleanedUp)]
 pub(crate) struct Answer {
     message: &'static str,
     jobs_deleted: u64,
+    /// Millions of bytes, rounded up to one decimal.
     space_freed_mb: f64,
 }
 
+/// Clean up old jobs that have ended.
+#[utoipa::path(
+    post,
+    path = "/api/jobs/cleanup",
+    tag = "jobs",
+    operation_id = "clean_up_jobs",
+    request_body(content = Option<Request>, description = "Which jobs", example = json!({"older_than_days": 7, "status": ["completed", "failed"]})),
+    responses(
+        (
+            status = 200,
+            description = "They are gone",
+            body = Answer,
+            example = json!({"message": "Cleanup complete", "jobs_deleted": 23, "space_freed_mb": 145.7})
+        ),
+        BadBody,
+    )
+)]
 pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, mut fields: Fields) -> Result<Json<Answer>> {
     let days = fields.number("older_than_days", 0, 36_500)?.unwrap_or(7);
     let words = fields.texts("status")?;

@@ -7,15 +7,39 @@ use graphmill_core::{ErrorCode, JobId, JobStatus};
 use graphmill_store::records::DeleteOutcome;
 use serde::Serialize;
 
+use crate::openapi::{And, NoSuchJob, refusals};
 use crate::path::JobPath;
 use crate::{AppState, Error, Result, Scope};
 
-#[derive(Serialize)]
+refusals! {
+    /// It has not ended.
+    CannotDelete { CannotDelete => "Cannot delete running job. Cancel it first." }
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = JobDeleted)]
 pub(crate) struct Answer {
     message: &'static str,
     job_id: JobId,
 }
 
+/// Delete the record of a job that has ended.
+#[utoipa::path(
+    delete,
+    path = "/api/jobs/{job_id}",
+    tag = "jobs",
+    operation_id = "delete_job",
+    params(("job_id" = JobId, Path, description = "The job")),
+    responses(
+        (
+            status = 200,
+            description = "Its record is gone",
+            body = Answer,
+            example = json!({"message": "Job deleted", "job_id": "job-0193a0b0-6c5e-7a3e-9d2f-3b7c1e5a9f10"})
+        ),
+        And<CannotDelete, NoSuchJob>,
+    )
+)]
 pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, JobPath(job): JobPath) -> Result<Json<Answer>> {
     state.check_job(&scope, job).await?;
     match state.jobs().delete_job(job).await? {

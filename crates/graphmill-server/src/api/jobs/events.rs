@@ -5,14 +5,38 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use graphmill_core::ErrorCode;
+use graphmill_core::{ErrorCode, JobId};
 
 use crate::error::shortened;
+use crate::openapi::{And, BadParameter, NoSuchJob};
 use crate::params::Params;
 use crate::path::JobPath;
 use crate::stream::{Start, respond};
 use crate::{AppState, Error, Result, Scope};
 
+/// What a job says, as Server-Sent Events.
+#[utoipa::path(
+    get,
+    path = "/api/jobs/{job_id}/events",
+    tag = "jobs",
+    operation_id = "get_job_events",
+    params(
+        ("job_id" = JobId, Path, description = "The job"),
+        ("since" = Option<u64>, Query, description = "Replay what came after the message with this `seq`", minimum = 0),
+        ("logs" = Option<bool>, Query, description = "Send the job's log too"),
+        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last message that was seen; goes before `since`")
+    ),
+    responses(
+        (
+            status = 200,
+            description = "Server-Sent Events; the data of each is a JSON text of the schema `StreamMessage`",
+            body = String,
+            content_type = "text/event-stream"
+        ),
+        (status = 204, description = "The job has ended and the last message was seen"),
+        And<BadParameter, NoSuchJob>,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

@@ -7,24 +7,83 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use graphmill_core::{CollectionId, JobStatus, JobType, Timestamp};
 use graphmill_store::requests::{JobFilter, PageStart};
 use serde::Serialize;
+use utoipa::IntoParams;
 
 use crate::api::shape::JobShape;
+use crate::openapi::BadParameter;
 use crate::params::Params;
 use crate::{AppState, Error, Result, Scope};
 
-#[derive(Serialize)]
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a description: the handler reads the parameters")]
+struct Query {
+    /// Only jobs in this state.
+    status: Option<JobStatus>,
+    /// Only jobs of this type.
+    job_type: Option<JobType>,
+    /// Only jobs of this collection.
+    collection: Option<CollectionId>,
+    /// Only jobs with this text in their metadata or message.
+    q: Option<String>,
+    /// Only jobs accepted at or after this instant.
+    created_after: Option<Timestamp>,
+    /// Only jobs accepted before this instant.
+    created_before: Option<Timestamp>,
+    /// Most jobs in the answer.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<u32>,
+    /// Jobs to leave out at the beginning.
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991_i64, default = 0)]
+    offset: Option<u64>,
+    /// Where the page begins: from the header `Link` of the page before. Not together with `offset`.
+    cursor: Option<String>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = JobPage)]
 struct Answer {
     jobs: Vec<JobShape>,
+    /// All that match.
     total: u64,
     limit: u32,
     offset: u64,
     has_more: bool,
+    /// `total` is a floor: more match than were counted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     total_capped: bool,
 }
 
+/// List all background jobs.
+#[utoipa::path(
+    get,
+    path = "/api/jobs",
+    tag = "jobs",
+    operation_id = "list_jobs",
+    params(Query),
+    responses(
+        (
+            status = 200,
+            description = "A page of jobs, newest first",
+            body = Answer,
+            headers(("Link" = Option<String>, description = "The next page, with rel=\"next\"; absent on the last")),
+            example = json!({"jobs": [{
+            "job_id": "job-0193a0b0-6c5e-7a3e-9d2f-3b7c1e5a9f10",
+            "job_type": "ingestion",
+            "status": "running",
+            "progress": 0.65,
+            "message": "Processing chunks (95/147)",
+            "created_at": "2024-01-15T16:30:00.000Z",
+            "started_at": "2024-01-15T16:30:05.000Z",
+            "metadata": {"filename": "VxRail_Admin_Guide.pdf", "document_id": "doc-aaaaaaaaaaaaaaaaaaaaaaaaaa"}
+            }], "total": 127, "limit": 50, "offset": 0, "has_more": true})
+        ),
+        BadParameter,
+    )
+)]
 pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: Params) -> Result<Response> {
     let filter = JobFilter {
         status: params.parsed("status")?,

@@ -3,23 +3,80 @@
 
 use axum::Json;
 use axum::extract::State;
-use graphmill_core::JobId;
+use graphmill_core::{JobId, Timestamp};
 use graphmill_store::records::{LogLevel, LogRecord};
 use graphmill_store::requests::LogQuery;
 use serde::Serialize;
+use utoipa::IntoParams;
 
 use crate::error::shortened;
+use crate::openapi::{And, BadParameter, NoSuchJob};
 use crate::params::Params;
 use crate::path::JobPath;
 use crate::{AppState, Error, Result, Scope};
 
-#[derive(Serialize)]
+/// Which lines come first.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "a description: `order` reads the words")]
+enum Order {
+    /// The oldest.
+    Asc,
+    /// The newest.
+    Desc,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a description: the handler reads the parameters")]
+struct Query {
+    /// Least severity shown.
+    level: Option<LogLevel>,
+    /// Most lines in the answer.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u32>,
+    /// Only lines after this instant.
+    after: Option<Timestamp>,
+    /// Which lines come first.
+    #[param(inline, default = "asc")]
+    order: Option<Order>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = JobLogs)]
 pub(crate) struct Answer {
     job_id: JobId,
     logs: Vec<LogRecord>,
+    /// All that match, whatever the limit.
     total: u64,
 }
 
+/// Get detailed logs for a job.
+#[utoipa::path(
+    get,
+    path = "/api/jobs/{job_id}/logs",
+    tag = "jobs",
+    operation_id = "get_job_logs",
+    params(("job_id" = JobId, Path, description = "The job"), Query),
+    responses(
+        (
+            status = 200,
+            description = "Log lines, and how many match in all",
+            body = Answer,
+            example = json!({
+                "job_id": "job-0193a0b0-6c5e-7a3e-9d2f-3b7c1e5a9f10",
+                "logs": [{
+                    "timestamp": "2024-01-15T16:30:08.456Z",
+                    "level": "info",
+                    "message": "Loaded 350 pages",
+                    "context": {"duration_seconds": 3.2}
+                }],
+                "total": 47
+            })
+        ),
+        And<BadParameter, NoSuchJob>,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

@@ -14,10 +14,17 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::idempotency::{Ticket, kept, meaning, respond};
+use crate::openapi::{And, NoSuchJob, Overtaken, ReusedKey, refusals};
 use crate::path::JobPath;
 use crate::{AppState, Error, Result, Scope};
 
-#[derive(Debug, Serialize)]
+refusals! {
+    /// There is nothing to try again.
+    CannotRetry { CannotRetry => "Cannot retry running job" }
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Retried)]
 pub(crate) struct Answer {
     job_id: JobId,
     status: JobStatus,
@@ -26,6 +33,30 @@ pub(crate) struct Answer {
     retry_of: Option<JobId>,
 }
 
+/// Try a failed or cancelled job again, or the chunks that a completed one set aside.
+#[utoipa::path(
+    post,
+    path = "/api/jobs/{job_id}/retry",
+    tag = "jobs",
+    operation_id = "retry_job",
+    params(
+        ("job_id" = JobId, Path, description = "The job"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Carried out once for each key", min_length = 1, max_length = 255)
+    ),
+    responses(
+        (
+            status = 202,
+            description = "The job that now waits",
+            body = Answer,
+            example = json!({
+                "job_id": "job-0193a0b0-6c5e-7a3e-9d2f-3b7c1e5a9f10",
+                "status": "pending",
+                "message": "Job will be retried"
+            })
+        ),
+        And<And<CannotRetry, ReusedKey>, And<Overtaken, NoSuchJob>>,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

@@ -2,11 +2,46 @@
 
 use axum::Json;
 use axum::extract::State;
+use graphmill_core::JobId;
 
 use crate::api::shape::JobDetailShape;
+use crate::openapi::NoSuchJob;
 use crate::path::JobPath;
 use crate::{AppState, Result, Scope};
 
+/// Get detailed status for a specific job.
+#[utoipa::path(
+    get,
+    path = "/api/jobs/{job_id}",
+    tag = "jobs",
+    operation_id = "get_job",
+    params(("job_id" = JobId, Path, description = "The job")),
+    responses(
+        (
+            status = 200,
+            description = "The job with stages, errors and attempts",
+            body = JobDetailShape,
+            example = json!({
+            "job_id": "job-0193a0b0-6c5e-7a3e-9d2f-3b7c1e5a9f10",
+            "job_type": "ingestion",
+            "status": "running",
+            "progress": 0.65,
+            "message": "Processing chunks (95/147)",
+            "created_at": "2024-01-15T16:30:00.000Z",
+            "started_at": "2024-01-15T16:30:05.000Z",
+            "metadata": {"filename": "VxRail_Admin_Guide.pdf", "document_id": "doc-aaaaaaaaaaaaaaaaaaaaaaaaaa"},
+            "stages": [
+                {"name": "loading", "status": "completed", "progress": 1.0, "duration_seconds": 3.2},
+                {"name": "chunking", "status": "running", "progress": 0.65, "duration_seconds": 1.8},
+                {"name": "embedding", "status": "pending", "progress": 0.0}
+            ],
+            "errors": [],
+            "attempts": [{"number": 1, "started_at": "2024-01-15T16:30:05.000Z", "outcome": "running", "stages": ["loading", "chunking"]}]
+            })
+        ),
+        NoSuchJob,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

@@ -9,13 +9,27 @@ use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::response::Response;
-use graphmill_core::ErrorCode;
+use graphmill_core::{ErrorCode, JobId};
+use utoipa::IntoParams;
 
 use crate::caller::Caller;
+use crate::openapi::{And, BadParameter, NoSuchJob};
 use crate::params::Params;
 use crate::path::JobPath;
 use crate::stream::{Start, run};
 use crate::{AppState, Error, Result, Scope};
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a description: the handler reads the parameters")]
+struct Query {
+    /// Replay what came after the message with this `seq`, instead of a snapshot.
+    #[param(minimum = 0)]
+    since: Option<u64>,
+    /// Send the job's log too.
+    #[param(default = false)]
+    logs: Option<bool>,
+}
 
 /// Read buffer of a stream, in bytes: clients have nothing to say.
 const READ_BUFFER: usize = 1024;
@@ -23,6 +37,23 @@ const READ_BUFFER: usize = 1024;
 /// Longest message of a client, in bytes.
 const MOST_RECEIVED: usize = 4096;
 
+/// Real-time job progress updates via WebSocket.
+#[utoipa::path(
+    get,
+    path = "/api/jobs/{job_id}/stream",
+    tag = "jobs",
+    operation_id = "stream_job",
+    params(("job_id" = JobId, Path, description = "The job"), Query),
+    responses(
+        (
+            status = 101,
+            description = "The connection is a WebSocket. Each message from the server is a JSON text of the schema `StreamMessage`; the server \
+                listens to nothing but a close. It closes with 1000 after the last message of the job, with 1001 when it stops."
+        ),
+        And<BadParameter, NoSuchJob>,
+    ),
+    extensions(("x-websocket" = json!({"messages": {"$ref": "#/components/schemas/StreamMessage"}})))
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

@@ -27,8 +27,47 @@ use crate::api::upload::MOST_PRIORITY;
 use crate::body::Fields;
 use crate::error::shortened;
 use crate::idempotency::{Ticket, kept, meaning, respond};
+use crate::openapi::{And, BadBody, NoSuchCollection, NoSuchDocument, Overtaken, ReusedKey};
 use crate::scope::no_such_collection;
 use crate::{AppState, Error, Result, Scope};
+
+#[derive(utoipa::ToSchema)]
+#[schema(as = SubmitRequest)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "a description: the handler reads the fields")]
+struct Request {
+    job_type: SubmittedType,
+    params: Option<RequestParams>,
+    /// The collection that the job works on.
+    collection: Option<CollectionId>,
+    /// Higher is earlier.
+    #[schema(minimum = -1000, maximum = 1000, default = 0)]
+    priority: Option<i32>,
+    /// Not before this instant, ten years ahead at most.
+    run_at: Option<Timestamp>,
+    /// How often it is tried.
+    #[schema(minimum = 1, maximum = 100)]
+    max_attempts: Option<u32>,
+}
+
+/// The types of jobs that can be asked for.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "a description: `job_type` reads the word")]
+enum SubmittedType {
+    Ingestion,
+    Reindex,
+}
+
+/// What the type takes.
+#[derive(utoipa::ToSchema)]
+#[schema(as = SubmitParams)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "a description: each type reads its own fields")]
+enum RequestParams {
+    Ingestion(ingestion::Params),
+    Reindex(reindex::Params),
+}
 
 const FIELDS: &[&str] = &["job_type", "params", "collection", "priority", "run_at", "max_attempts"];
 
@@ -62,6 +101,34 @@ pub(crate) struct Submission {
     pub(crate) schedule: Schedule,
 }
 
+/// Put a job into the queue.
+#[utoipa::path(
+    post,
+    path = "/api/jobs",
+    tag = "jobs",
+    operation_id = "submit_job",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Carried out once for each key", min_length = 1, max_length = 255)),
+    request_body(
+        content = Request,
+        description = "What to do",
+        example = json!({"job_type": "ingestion", "params": {"document_id": "doc-aaaaaaaaaaaaaaaaaaaaaaaaaa"}})
+    ),
+    responses(
+        (
+            status = 202,
+            description = "The job, which now waits",
+            body = JobDetailShape,
+            headers(("Location" = String, description = "The path of the job"))
+        ),
+        (
+            status = 200,
+            description = "The job of an identical request, which waits already",
+            body = JobDetailShape,
+            headers(("Location" = String, description = "The path of the job"))
+        ),
+        And<And<BadBody, ReusedKey>, And<NoSuchDocument, And<NoSuchCollection, Overtaken>>>,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     scope: Scope,

@@ -10,12 +10,32 @@ use graphmill_core::{CollectionId, ErrorCode};
 use graphmill_store::keys::{CreatedKey, KeyName, KeyToken, MOST_KEYS, NewKey};
 use serde::Serialize;
 
-use super::KeyShape;
+use super::{CannotManageKeys, KeyShape};
 use crate::body::Fields;
 use crate::caller::Caller;
+use crate::openapi::{And, BadBody, refusals};
 use crate::{AppState, Error, Result};
 
-#[derive(Debug, Serialize)]
+refusals! {
+    /// The name is taken.
+    KeyExists { KeyExists => "there is a key ci already" }
+}
+
+#[derive(utoipa::ToSchema)]
+#[schema(as = KeyRequest)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "a description: the handler reads the fields")]
+struct Request {
+    name: String,
+    /// It may only read.
+    #[schema(default = false)]
+    read_only: Option<bool>,
+    /// The one collection that it sees.
+    collection: Option<CollectionId>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = CreatedKey)]
 pub(crate) struct Answer {
     #[serde(flatten)]
     key: KeyShape,
@@ -23,6 +43,23 @@ pub(crate) struct Answer {
     token: String,
 }
 
+/// Make a key. From the first one on the server asks every caller for one.
+#[utoipa::path(
+    post,
+    path = "/api/keys",
+    tag = "keys",
+    operation_id = "create_key",
+    request_body(content = Request, description = "The key", example = json!({"name": "ci", "read_only": true})),
+    responses(
+        (
+            status = 201,
+            description = "The key and its token, which is shown this once",
+            body = Answer,
+            example = json!({"name": "ci", "key_id": "k7q2m4x5", "read_only": false, "created_at": "2024-01-15T16:30:00.000Z", "token": "gm_k7q2m4x5_secret"})
+        ),
+        And<And<BadBody, KeyExists>, CannotManageKeys>,
+    )
+)]
 pub(crate) async fn handle(State(state): State<AppState>, caller: Caller, mut fields: Fields) -> Result<Response> {
     caller.check_manages_keys()?;
     let name = fields.text("name")?.ok_or_else(|| Error::invalid("the field name is missing; it names the key"))?;

@@ -5,11 +5,19 @@ use axum::Json;
 use axum::extract::{Path, State};
 use serde::Serialize;
 
+use super::CannotManageKeys;
 use crate::caller::Caller;
 use crate::error::shortened;
+use crate::openapi::{And, refusals};
 use crate::{AppState, Error, Result};
 
-#[derive(Debug, Serialize)]
+refusals! {
+    /// No key has this name.
+    NoSuchKey { NotFound => "there is no key ci" }
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = KeyRevoked)]
 pub(crate) struct Answer {
     message: &'static str,
     name: String,
@@ -18,6 +26,23 @@ pub(crate) struct Answer {
     key_required: bool,
 }
 
+/// Revoke a key; its requests and open streams end.
+#[utoipa::path(
+    delete,
+    path = "/api/keys/{name}",
+    tag = "keys",
+    operation_id = "revoke_key",
+    params(("name" = String, Path, description = "The key")),
+    responses(
+        (
+            status = 200,
+            description = "It opens nothing any more",
+            body = Answer,
+            example = json!({"message": "Key revoked", "name": "ci", "keys_left": 1, "key_required": true})
+        ),
+        And<NoSuchKey, CannotManageKeys>,
+    )
+)]
 pub(crate) async fn handle(
     State(state): State<AppState>,
     caller: Caller,

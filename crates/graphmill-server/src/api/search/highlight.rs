@@ -11,7 +11,7 @@ const PLACES: usize = 100;
 const QUERY_WORDS: usize = 64;
 
 /// Characters of a hit's text, end excluded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(super) struct Highlight {
     start: usize,
     end: usize,

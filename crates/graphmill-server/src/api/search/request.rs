@@ -18,7 +18,8 @@ const MOST_HITS: u64 = 100;
 const MOST_IDS: usize = 100;
 
 /// How it is searched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = SearchMode)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Mode {
     /// Both, fused by ranks.

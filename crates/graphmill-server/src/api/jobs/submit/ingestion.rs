@@ -11,6 +11,22 @@ use crate::body::Fields;
 use crate::error::no_such_document;
 use crate::{AppState, Error, Result, Scope};
 
+/// What a re-ingestion is to do; what is left out stays as the document was ingested.
+#[derive(utoipa::ToSchema)]
+#[schema(as = IngestionParams)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "a description: `options` reads the fields")]
+pub(super) struct Params {
+    document_id: DocumentId,
+    extract_entities: Option<bool>,
+    /// Characters of a chunk.
+    #[schema(minimum = 1)]
+    chunk_size: Option<u64>,
+    /// Characters that a chunk shares with the one before; fewer than it has.
+    #[schema(minimum = 0)]
+    chunk_overlap: Option<u64>,
+}
+
 const PARAMS: &[&str] = &["document_id", "extract_entities", "chunk_size", "chunk_overlap"];
 
 /// The job of a request; `collection` is the one that the request named.

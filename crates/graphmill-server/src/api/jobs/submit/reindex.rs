@@ -9,6 +9,42 @@ use serde_json::{Map, Value};
 use crate::scope::no_such_collection;
 use crate::{AppState, Error, Result, Scope};
 
+/// What a reindex is to do; at least one of the three must be true.
+#[derive(utoipa::ToSchema)]
+#[schema(as = ReindexParams)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "a description: `ReindexOptions` reads the fields")]
+pub(super) struct Params {
+    /// Make vectors of the configured model.
+    #[schema(default = false)]
+    rebuild_embeddings: Option<bool>,
+    /// Compute `SIMILAR_TO`.
+    #[schema(default = true)]
+    rebuild_similarities: Option<bool>,
+    /// Find communities.
+    #[schema(default = false)]
+    run_clustering: Option<bool>,
+    /// Neighbours of a chunk.
+    #[schema(minimum = 1, default = 10)]
+    top_k: Option<u32>,
+    /// Least score of a neighbour.
+    #[schema(default = 0.7)]
+    threshold: Option<f64>,
+    #[schema(inline, default = "delta")]
+    mode: Option<Mode>,
+}
+
+/// What is computed.
+#[derive(utoipa::ToSchema)]
+#[schema(as = ReindexMode, rename_all = "lowercase")]
+#[expect(dead_code, reason = "a description: `ReindexOptions` reads the word")]
+enum Mode {
+    /// What was published since the last run.
+    Delta,
+    /// Everything.
+    Full,
+}
+
 /// The job of a request; `collection` is the one that the request named.
 pub(super) async fn new_job(
     state: &AppState,

@@ -1,0 +1,3 @@
+//! What describes the API itself.
+
+pub(crate) mod openapi;
