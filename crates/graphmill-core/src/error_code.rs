@@ -9,7 +9,6 @@ macro_rules! codes {
     ($(#[doc = $doc:literal] $variant:ident = $word:literal),+ $(,)?) => {
         /// Stable name of a kind of error, in snake case.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         pub enum ErrorCode { $(#[doc = $doc] #[serde(rename = $word)] $variant,)+ }
 
         impl ErrorCode {

@@ -6,7 +6,10 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::{ChunkId, CollectionId, CommunityId, DocumentId, EntityId, JobId, Timestamp};
+use crate::{
+    ChunkId, CollectionId, CommunityId, DocumentId, EntityId, ErrorCode, JobId, JobStatus, JobType, StageStatus,
+    Timestamp,
+};
 
 fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
@@ -30,7 +33,18 @@ macro_rules! schemas {
     };
 }
 
+/// One of the words of a type.
+macro_rules! words {
+    ($type:ident) => {
+        text().enum_values(Some($type::ALL.iter().map(|word| word.as_str())))
+    };
+}
+
 schemas! {
+    JobStatus: words!(JobStatus);
+    JobType: words!(JobType);
+    StageStatus: words!(StageStatus);
+    ErrorCode: words!(ErrorCode).description(Some("Stable name of a kind of error."));
     JobId: text()
         .pattern(Some("^job-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"))
         .description(Some("A job: `job-` and a UUIDv7."))

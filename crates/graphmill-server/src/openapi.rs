@@ -78,6 +78,7 @@ fn without_null(value: &mut Value) {
                 }
             }
             unwrap_choice(map);
+            map.retain(|_, inner| !inner.is_null());
             map.values_mut().for_each(without_null);
         }
         _ => {}

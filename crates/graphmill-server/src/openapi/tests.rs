@@ -96,7 +96,9 @@ fn every_operation_is_described() {
             assert!(parameter["schema"].is_object(), "{method} {path} {parameter}");
         }
     }
-    assert!(!document.to_string().contains("null"), "what is absent is left out");
+    let text = document.to_string();
+    let at = text.find(":null").map(|at| &text[at.saturating_sub(200)..(at + 100).min(text.len())]);
+    assert_eq!(at, None, "what is absent is left out");
 }
 
 /// The other way round holds by construction: `paths` is what the router is made of.
