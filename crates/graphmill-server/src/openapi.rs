@@ -39,12 +39,10 @@ pub(crate) use answers::{
 struct Frame;
 
 /// A community, or `null` where none is the answer.
-pub(crate) fn community_or_null() -> utoipa::openapi::schema::AnyOf {
+pub(crate) fn community_or_null() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
     use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Ref, Type};
-    AnyOfBuilder::new()
-        .item(Ref::from_schema_name("CommunityId"))
-        .item(ObjectBuilder::new().schema_type(Type::Null))
-        .build()
+    let null = ObjectBuilder::new().schema_type(Type::Null);
+    AnyOfBuilder::new().item(Ref::from_schema_name("CommunityId")).item(null).into()
 }
 
 /// The document as JSON text, made once.

@@ -63,6 +63,9 @@ pub(crate) fn paths() -> OpenApiRouter<AppState> {
         .routes(routes!(health::ready::handle))
         .routes(routes!(health::version::handle))
         .routes(routes!(description::openapi::handle))
+        .routes(routes!(description::docs::handle))
+        .routes(routes!(description::docs::script))
+        .routes(routes!(description::docs::style))
 }
 
 /// The whole API. [`crate::serve`] serves it over TCP; tests call it directly.

@@ -1,3 +1,4 @@
 //! What describes the API itself.
 
+pub(crate) mod docs;
 pub(crate) mod openapi;
