@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 pub(crate) use answers::{
-    And, BadBody, BadParameter, NoSuchCollection, NoSuchCommunity, NoSuchDocument, NoSuchEntity, NoSuchJob, Overtaken, Responses, ReusedKey, refusals, refused_with,
+    And, BadBody, BadParameter, NoSuchCollection, NoSuchCommunity, NoSuchDocument, NoSuchEntity, NoSuchJob, Overtaken,
+    Responses, ReusedKey, refusals, refused_with,
 };
 
 #[derive(OpenApi)]

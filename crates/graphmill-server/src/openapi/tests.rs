@@ -88,7 +88,10 @@ fn every_operation_is_described() {
             assert!(text(&response["description"]), "{method} {path} {status}");
             let json = &response["content"]["application/json"];
             if !status.starts_with('2') {
-                assert!(matches!(status.as_str(), "101" | "304") || json["schema"].is_object(), "{method} {path} {status} has no body");
+                assert!(
+                    matches!(status.as_str(), "101" | "304") || json["schema"].is_object(),
+                    "{method} {path} {status} has no body"
+                );
             }
         }
         for parameter in operation["parameters"].as_array().into_iter().flatten() {

@@ -61,7 +61,9 @@ mod tests {
     #[tokio::test]
     async fn the_page_needs_nothing_from_elsewhere() {
         let server = TestServer::start().await;
-        for (path, kind) in [("/docs", "text/html"), ("/docs/page.js", "text/javascript"), ("/docs/page.css", "text/css")] {
+        for (path, kind) in
+            [("/docs", "text/html"), ("/docs/page.js", "text/javascript"), ("/docs/page.css", "text/css")]
+        {
             let answer = server.get(path).await;
             assert_eq!(answer.status, 200, "{path}");
             assert!(answer.headers["content-type"].to_str().unwrap().starts_with(kind));
