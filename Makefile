@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := bash
 CACHE ?= $(HOME)/.cache/graphmill
+CONTRACT := $(CACHE)/contract
+BINARY = $${CARGO_TARGET_DIR:-target}/debug/graphmill
 FEATURES := --features graphmill/fault-points
 
 help: ## this list
@@ -10,8 +12,21 @@ help: ## this list
 run: ## build and start the server
 	cargo run --release --bin graphmill -- serve
 
-test: documents ## every test: unit, conformance, contract, faults
+test: documents contract-tools ## every test: unit, conformance, contract, faults
 	GRAPHMILL_TEST_DOCUMENTS=$(CACHE)/documents cargo test --workspace $(FEATURES)
+	cargo build --bin graphmill $(FEATURES)
+	$(CONTRACT)/bin/python tests/contract/run $(BINARY)
+
+contract-tools: ## the Python environment of the contract tests
+	scripts/contract-tools $(CONTRACT)
+
+fuzz-api: contract-tools ## schemathesis with all checks over /openapi.json
+	cargo build --bin graphmill $(FEATURES)
+	$(CONTRACT)/bin/python tests/contract/fuzz $(BINARY)
+
+client: contract-tools ## a client generated from /openapi.json: upload, watch, search, delete
+	cargo build --bin graphmill $(FEATURES)
+	$(CONTRACT)/bin/python tests/contract/client $(BINARY)
 
 documents: ## real documents for tests and benches, from Debian's packages
 	scripts/fetch-documents $(CACHE)/documents
@@ -36,4 +51,4 @@ docs: ## the API documentation of all crates
 clean-cache: ## remove what the targets fetched
 	rm -rf $(CACHE)
 
-.PHONY: help run test documents bench soak fuzz lint docs clean-cache
+.PHONY: help run test documents contract-tools fuzz-api client bench soak fuzz lint docs clean-cache

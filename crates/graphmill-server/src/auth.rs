@@ -18,7 +18,7 @@ use crate::key_ring::Denied;
 use crate::{AppState, Error};
 
 /// Open to everyone: they say that the process lives, whether its stores answer and which version it is; nothing of the data.
-const OPEN: &[&str] = &["/livez", "/readyz", "/version"];
+pub(crate) const OPEN: &[&str] = &["/livez", "/readyz", "/version"];
 
 /// What a request has shown, until [`authenticate`] has looked at it.
 #[derive(Clone)]
@@ -103,7 +103,7 @@ fn challenge(error: Error, scheme: &str) -> Response {
 }
 
 /// The paths that take `?token=`: WebSockets and Server-Sent Events.
-fn is_stream(path: &str) -> bool {
+pub(crate) fn is_stream(path: &str) -> bool {
     path.starts_with("/api/") && (path.ends_with("/stream") || path.ends_with("/events"))
 }
 

@@ -15,6 +15,8 @@ pub(crate) use answers::{
     Responses, ReusedKey, refusals, refused_with,
 };
 
+use crate::auth;
+
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -57,12 +59,37 @@ pub(crate) fn document() -> Value {
     let mut whole = serde_json::to_value(whole).expect("the document is JSON");
     whole["servers"] = json!([{"url": "/"}]);
     without_null(&mut whole);
-    for (_, operations) in whole["paths"].as_object_mut().expect("paths are an object") {
-        for (_, operation) in operations.as_object_mut().expect("a path is an object") {
-            answers::add_common(operation);
+    whole["components"]["securitySchemes"] = security_schemes();
+    for (path, operations) in whole["paths"].as_object_mut().expect("paths are an object") {
+        for (method, operation) in operations.as_object_mut().expect("a path is an object") {
+            let keyed = !auth::OPEN.contains(&path.as_str());
+            answers::add_common(operation, keyed, method != "get");
+            operation["security"] = match (keyed, auth::is_stream(path)) {
+                (false, _) => json!([]),
+                (true, false) => json!([{"key": []}]),
+                (true, true) => json!([{"key": []}, {"token": []}]),
+            };
         }
     }
     whole
+}
+
+/// How a key is shown.
+fn security_schemes() -> Value {
+    json!({
+        "key": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A key, `gm_<id>_<secret>`, from `POST /api/keys` or `graphmill key create`. While there is no key, a server on a loopback address \
+                asks for none. Read-only keys may call GET alone; bound keys see one collection."
+        },
+        "token": {
+            "type": "apiKey",
+            "in": "query",
+            "name": "token",
+            "description": "The same key, on streams alone: browsers open them without headers of their own."
+        }
+    })
 }
 
 /// A value that is absent is left out, in requests as in answers; `null` stands nowhere. (The derived schemas let an `Option` be null.)

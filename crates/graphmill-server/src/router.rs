@@ -52,6 +52,7 @@ pub(crate) fn paths() -> OpenApiRouter<AppState> {
         .routes(routes!(communities::list::handle))
         .routes(routes!(communities::show::handle))
         .routes(routes!(graph::stats::handle))
+        .routes(routes!(graph::check::handle))
         .routes(routes!(graph::export::handle))
         .routes(routes!(collections::list::handle, collections::create::handle))
         .routes(routes!(collections::show::handle, collections::change::handle, collections::delete::handle))

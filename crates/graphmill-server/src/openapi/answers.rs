@@ -14,14 +14,22 @@ use crate::status_of;
 const COMMON: &[(ErrorCode, &str)] = &[
     (ErrorCode::HostNotAllowed, "the header Host is \"example.org\"; this server is called by 127.0.0.1:8000"),
     (ErrorCode::OriginNotAllowed, "requests from the origin \"http://example.org\" are not allowed"),
-    (ErrorCode::Unauthorized, "this server asks for a key, and the request has none"),
-    (ErrorCode::TooManyRequests, "too many wrong tokens came from this address"),
     (ErrorCode::Internal, "the server made a mistake with this request; its log says more"),
     (ErrorCode::StorageFailed, "the database cannot be read"),
     (ErrorCode::Unavailable, "the server is stopping"),
     (ErrorCode::GraphUnavailable, "the graph store does not answer"),
     (ErrorCode::StorageFull, "there is no room on the disk"),
 ];
+
+/// What can be answered to any request of a path that asks for a key.
+const KEYED: &[(ErrorCode, &str)] = &[
+    (ErrorCode::Unauthorized, "this server asks for a key, and the request has none"),
+    (ErrorCode::TooManyRequests, "too many wrong tokens came from this address"),
+];
+
+/// What a read-only key is answered with where something is changed.
+const WRITES: &[(ErrorCode, &str)] =
+    &[(ErrorCode::ReadOnlyKey, "the key \"reader\" is read-only and may not change anything")];
 
 /// Types that stand for what a request is refused with.
 macro_rules! refusals {
@@ -133,15 +141,26 @@ pub(crate) fn refused_with(codes: &[(ErrorCode, &str)]) -> Responses {
 }
 
 /// Adds what any request can be answered with to an operation.
-pub(super) fn add_common(operation: &mut Value) {
-    let common = serde_json::to_value(refused_with(COMMON)).expect("responses are JSON");
+pub(super) fn add_common(operation: &mut Value, keyed: bool, writes: bool) {
+    add(operation, COMMON);
+    if keyed {
+        add(operation, KEYED);
+    }
+    if keyed && writes {
+        add(operation, WRITES);
+    }
+    operation["responses"].as_object_mut().expect("an operation has responses").sort_keys();
+}
+
+fn add(operation: &mut Value, codes: &[(ErrorCode, &str)]) {
+    const EXAMPLES: &str = "/content/application~1json/examples";
+    let more = serde_json::to_value(refused_with(codes)).expect("responses are JSON");
     let responses = operation["responses"].as_object_mut().expect("an operation has responses");
-    for (status, response) in common.as_object().expect("responses are an object") {
+    for (status, response) in more.as_object().expect("responses are an object") {
         let Some(there) = responses.get_mut(status) else {
             responses.insert(status.clone(), response.clone());
             continue;
         };
-        const EXAMPLES: &str = "/content/application~1json/examples";
         if let (Some(Value::Object(there)), Some(Value::Object(more))) =
             (there.pointer_mut(EXAMPLES), response.pointer(EXAMPLES))
         {
@@ -154,5 +173,4 @@ pub(super) fn add_common(operation: &mut Value) {
         );
         there["description"] = json!(both);
     }
-    responses.sort_keys();
 }

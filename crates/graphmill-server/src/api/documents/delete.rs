@@ -18,8 +18,8 @@ use tokio::time::{sleep, timeout};
 
 use super::standing_job;
 use crate::error::no_such_document;
-use crate::params::Params;
 use crate::openapi::{And, BadParameter, NoSuchDocument};
+use crate::params::Params;
 use crate::path::DocumentPath;
 use crate::{AppState, Result, Scope};
 

@@ -6,24 +6,54 @@ use axum::extract::State;
 use graphmill_core::CollectionId;
 use serde::Serialize;
 
+use crate::openapi::{And, BadParameter, NoSuchCollection};
 use crate::params::Params;
 use crate::{AppState, Result, Scope};
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = GraphCheck)]
 pub(crate) struct Answer {
     collection: CollectionId,
+    /// At most `limit`; none: the graph is whole.
     findings: Vec<FindingShape>,
+    /// Whether there are more.
     truncated: bool,
 }
 
 /// Something that is not as it should be.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = GraphFinding)]
 struct FindingShape {
+    /// What is wrong, for programs.
     kind: &'static str,
+    /// The id of what it is wrong with.
     subject: String,
+    /// A sentence for a person.
     detail: String,
 }
 
+/// Counts the folds anew from the facts.
+///
+/// Reads the whole collection and says where entities and relations differ from what its live chunks say; takes about as long as an export.
+#[utoipa::path(
+    get,
+    path = "/api/graph/check",
+    tag = "graph",
+    operation_id = "check_graph",
+    params(
+        ("collection" = Option<CollectionId>, Query, description = "The collection; without it the caller's own or `default`"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "The most findings; 100 without it"),
+    ),
+    responses(
+        (
+            status = 200,
+            description = "What was found",
+            body = Answer,
+            example = json!({"collection": "default", "findings": [], "truncated": false})
+        ),
+        And<BadParameter, NoSuchCollection>,
+    )
+)]
 pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: Params) -> Result<Json<Answer>> {
     let collection = scope.writing(params.parsed("collection")?)?;
     let limit = params.limit(100)?;

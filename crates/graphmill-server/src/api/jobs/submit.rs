@@ -57,6 +57,7 @@ struct Request {
 enum SubmittedType {
     Ingestion,
     Reindex,
+    Clustering,
 }
 
 /// What the type takes.
@@ -67,7 +68,28 @@ enum SubmittedType {
 enum RequestParams {
     Ingestion(ingestion::Params),
     Reindex(reindex::Params),
+    Clustering(ClusteringParams),
 }
+
+/// How communities are found.
+#[derive(utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "a description: `ClusteringOptions` reads the fields")]
+struct ClusteringParams {
+    /// Above 1 communities are smaller, below 1 larger.
+    #[schema(exclusive_minimum = 0, maximum = 100, default = 1.0)]
+    resolution: Option<f64>,
+    /// The same seed over the same graph gives the same communities.
+    #[schema(minimum = 0, default = 42)]
+    seed: Option<u64>,
+    /// At most so many levels are kept, the coarsest.
+    #[schema(minimum = 1, maximum = 100, default = 10)]
+    max_levels: Option<u32>,
+    /// Describes each community.
+    #[schema(default = false)]
+    generate_summaries: Option<bool>,
+}
+
 
 const FIELDS: &[&str] = &["job_type", "params", "collection", "priority", "run_at", "max_attempts"];
 
