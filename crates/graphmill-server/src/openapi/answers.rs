@@ -29,7 +29,7 @@ const KEYED: &[(ErrorCode, &str)] = &[
 
 /// What a read-only key is answered with where something is changed.
 const WRITES: &[(ErrorCode, &str)] =
-    &[(ErrorCode::ReadOnlyKey, "the key \"reader\" is read-only and may not change anything")];
+    &[(ErrorCode::ReadOnlyKey, "the key reader may only read: it may call GET and HEAD")];
 
 /// Types that stand for what a request is refused with.
 macro_rules! refusals {

@@ -77,7 +77,7 @@ enum RequestParams {
 #[expect(dead_code, reason = "a description: `ClusteringOptions` reads the fields")]
 struct ClusteringParams {
     /// Above 1 communities are smaller, below 1 larger.
-    #[schema(exclusive_minimum = 0, maximum = 100, default = 1.0)]
+    #[schema(minimum = 0.000001, maximum = 100, default = 1.0)]
     resolution: Option<f64>,
     /// The same seed over the same graph gives the same communities.
     #[schema(minimum = 0, default = 42)]
@@ -89,7 +89,6 @@ struct ClusteringParams {
     #[schema(default = false)]
     generate_summaries: Option<bool>,
 }
-
 
 const FIELDS: &[&str] = &["job_type", "params", "collection", "priority", "run_at", "max_attempts"];
 
