@@ -52,6 +52,8 @@ impl Finding {
 
 /// Looks at everything; exit code 1 when something does not work, 3 when something is doubtful.
 pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
+    // What asks servers is built without a TLS provider of its own choice.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut findings = vec![Finding::ok("settings", "they can be read (graphmill config show lists them)")];
     findings.extend(machine::folder(&config));
     findings.push(machine::server(&config).await);

@@ -158,8 +158,11 @@ impl Run<'_> {
             }
             Fate::Failed(why) => {
                 // The server names the file itself where it can.
-                let named = why.starts_with(&source.name);
-                tally.failed.push(if named { why.clone() } else { format!("{}: {why}", source.name) });
+                let file = source.path.file_name().map(|name| name.to_string_lossy());
+                let why = file
+                    .and_then(|file| why.strip_prefix(&*file)?.strip_prefix(": ").map(str::to_owned))
+                    .unwrap_or(why);
+                tally.failed.push(format!("{}: {why}", source.name));
                 if output::json() {
                     of_json(source, "failed", json!({"error": why}))
                 } else {

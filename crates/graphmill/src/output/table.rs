@@ -1,4 +1,4 @@
-//! Tables: fitted to a terminal, in whole lines for everything else.
+//! Tables: fitted to a terminal and under a header there; whole lines without one for everything else, so that `awk` and `cut` see rows alone.
 
 use std::io::IsTerminal;
 
@@ -16,12 +16,13 @@ impl Table {
         table.load_style(presets::NOTHING);
         let fitted = std::io::stdout().is_terminal();
         table.set_content_arrangement(if fitted { ContentArrangement::Dynamic } else { ContentArrangement::Disabled });
-        let bold = colours();
-        let cells = header.iter().map(|name| {
-            let cell = Cell::new(name);
-            if bold { cell.add_attribute(Attribute::Bold) } else { cell }
-        });
-        table.set_header(cells);
+        if fitted {
+            let bold = colours();
+            table.set_header(header.iter().map(|name| {
+                let cell = Cell::new(name);
+                if bold { cell.add_attribute(Attribute::Bold) } else { cell }
+            }));
+        }
         Self(table)
     }
 
@@ -35,8 +36,11 @@ impl Table {
     }
 
     /// Prints it, if it has rows.
-    pub(crate) fn print(&self) {
+    pub(crate) fn print(mut self) {
         if self.0.row_iter().next().is_some() {
+            self.0.column_iter_mut().for_each(|column| {
+                column.set_padding((0, 2));
+            });
             for line in self.0.lines() {
                 say!("{}", line.trim_end());
             }

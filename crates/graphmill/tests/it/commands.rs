@@ -119,7 +119,7 @@ async fn jobs_are_paused_cleaned_up_and_deleted() {
     let (code, out, err) = run(settings, &["jobs", "cleanup", "--older-than-days", "0"]).await;
     assert!(code == 0 && out.contains("2 jobs deleted"), "{out}{err}");
     let (code, _, err) = run(settings, &["jobs", "pause", "import"]).await;
-    assert!(code == 1 && err.contains("ingestion, reindex, clustering"), "{err}");
+    assert!(code == 1 && err.contains("no job type import"), "{err}");
 }
 
 /// `check` counts anew, `doctor` looks around, `config show` says where each value comes from and keeps secrets.
@@ -130,7 +130,8 @@ async fn what_is_wrong_is_found_and_said() {
     let (code, out, err) = run(&settings, &["check"]).await;
     assert!(code == 0 && out.is_empty() && err.contains("whole"), "{out}{err}");
     let (code, out, err) = run(&settings, &["doctor"]).await;
-    assert_eq!(code, 0, "{out}{err}");
+    // The folder of a test may be looked into by others, and doctor says so.
+    assert!(code == 0 || (code == 3 && out.contains("chmod 700")), "{code} {out}{err}");
     assert!(
         out.contains("is ready at http://127.0.0.1") && out.contains("graph.db") && out.contains("parser"),
         "{out}"

@@ -33,7 +33,6 @@ pub(super) async fn look(config: &Config) -> Vec<Finding> {
 
 async fn ask(what: &'static str, endpoint: &Endpoint) -> Finding {
     let (url, model) = (&endpoint.url, &endpoint.model);
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = match reqwest::Client::builder().timeout(Duration::from_secs(10)).build() {
         Ok(client) => client,
         Err(e) => return Finding::bad(what, e.to_string()),
