@@ -178,12 +178,11 @@ async fn c28_no_request_starts_after_a_cancel_and_none_is_repeated_by_the_retry(
     let models = fake(Mode { latency_ms: 150, ..Mode::default() }).await;
     let app = start(&models, 2, "").await;
     let job = app.upload_job("report.md", text, &[]).await.unwrap();
+    // In the stage that asks the model.
     let answered = |page: &Value| {
-        page["message"]
-            .as_str()
-            .unwrap()
-            .strip_prefix("Processing chunks (")
-            .is_some_and(|m| m.split('/').next().unwrap().parse::<u32>().unwrap() >= 10)
+        let count = page["message"].as_str().unwrap().strip_prefix("Extracting entities (");
+        let count = count.and_then(|m| m.split('/').next()?.parse::<u32>().ok());
+        page["stages"][3]["status"] == "running" && count.is_some_and(|count| count >= 10)
     };
     app.wait_job(&job, answered).await.unwrap();
     let (status, _) = app.post(&format!("/api/jobs/{job}/cancel")).await.unwrap();
