@@ -89,7 +89,7 @@ impl ModelProvider {
     }
 
     /// The summariser asks the model that extracts.
-    fn extractor(&self, choice: &ModelChoice) -> Result<(Arc<dyn EntityExtractor>, Arc<dyn Summariser>), Error> {
+    fn extractor(&self, choice: &ModelChoice) -> Result<Readers, Error> {
         let asked = choice.extraction.as_deref();
         let types = choice.entity_types.as_deref();
         let Some(endpoint) = endpoint("llm.url", self.settings.llm.as_ref(), asked)? else {
@@ -109,6 +109,9 @@ impl ModelProvider {
         Ok((extractor, summariser))
     }
 }
+
+/// What reads texts: finds entities in them, summarises them.
+type Readers = (Arc<dyn EntityExtractor>, Arc<dyn Summariser>);
 
 /// Where the asked model is; `None` = offline.
 fn endpoint(name: &'static str, configured: Option<&Endpoint>, asked: Option<&str>) -> Result<Option<Endpoint>, Error> {

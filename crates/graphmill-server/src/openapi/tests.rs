@@ -126,7 +126,7 @@ async fn the_router_takes_exactly_the_described_methods() {
         paths.entry(path).or_default().push(method);
     }
     for (path, methods) in paths {
-        let uri = path.replace("{job_id}", NO_JOB).replace('{', "").replace('}', "");
+        let uri = path.replace("{job_id}", NO_JOB).replace(['{', '}'], "");
         for method in METHODS {
             let upper = method.to_uppercase();
             let request = Request::builder().method(upper.as_str()).uri(&uri).body(Body::empty()).unwrap();

@@ -138,9 +138,7 @@ impl Connections {
         peer: SocketAddr,
         activity: Activity,
         called: Arc<AtomicBool>,
-    ) -> impl Fn(Request<Incoming>) -> Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>
-    + Send
-    + 'static {
+    ) -> impl Fn(Request<Incoming>) -> Answering + Send + 'static {
         let app = self.app.clone();
         move |request| {
             called.store(true, Ordering::Relaxed);
@@ -151,6 +149,9 @@ impl Connections {
         }
     }
 }
+
+/// An answer that is being made.
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
 
 /// A client that speaks HTTP where TLS is spoken.
 async fn speaks_https(mut stream: TcpStream) {
