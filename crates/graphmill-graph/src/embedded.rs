@@ -10,6 +10,7 @@ mod document_list;
 mod documents;
 mod entity_detail;
 mod entity_list;
+mod entity_order;
 mod entity_rows;
 mod export;
 mod facts_column;

@@ -113,7 +113,8 @@ impl Counted {
         findings: &mut Findings,
     ) -> Result<()> {
         let mut entities = conn.prepare_cached(
-            "SELECT key, id, mentions, documents, fold, type, weight FROM entity WHERE collection = ?1",
+            "SELECT key, id, mentions, documents, fold, type, weight, weight_band, mention_band FROM entity \
+             WHERE collection = ?1",
         )?;
         let mut relations = conn.prepare_cached(
             "SELECT t.id, r.support, r.strength, r.fold FROM relation r CROSS JOIN entity t ON t.key = r.target \
@@ -127,8 +128,9 @@ impl Counted {
             }
             let stored = entity_rows::fold_from(row, 2)?;
             self.compare_entity(id, &stored, findings);
-            let listed: (String, i64) = (row.get(5)?, row.get(6)?);
-            if listed != (stored.entity_type().to_owned(), entity_rows::weight(&stored)) {
+            let listed =
+                entity_rows::Indexed { entity_type: row.get(5)?, weight_band: row.get(7)?, mention_band: row.get(8)? };
+            if listed != entity_rows::Indexed::of(&stored) || row.get::<_, i64>(6)? != entity_rows::weight(&stored) {
                 findings.add("entity_listed", id, format!("stored {listed:?}, which does not follow from its fold"));
             }
             let mut rows = relations.query([key])?;
@@ -208,7 +210,8 @@ fn check_counters(conn: &Connection, collection: i64, findings: &mut Findings) -
         compare(&format!("live_vectors of space {}", row.get::<_, i64>(0)?), row.get(1)?, row.get(2)?);
     }
     // One index for all collections.
-    let entities = conn.query_row("SELECT count(*) FROM entity", [], |row| row.get(0))?;
+    let sql = "SELECT count(*) FROM entity WHERE key <= (SELECT words_to FROM meta)";
+    let entities = conn.query_row(sql, [], |row| row.get(0))?;
     compare("names in their index", names::indexed(conn)?, entities);
     Ok(())
 }

@@ -5,7 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::document_list::Conditions;
 use super::entity_detail::collection_of;
-use super::entity_list::{self, Ordering};
+use super::entity_list;
+use super::entity_order::Ordering;
 use super::layers;
 use crate::cursor::{Cursor, Rank};
 use crate::listing::{
@@ -124,7 +125,7 @@ pub(super) fn community(
     start: &PageStart,
     limit: u32,
 ) -> Result<Option<CommunityDetail>> {
-    let after = Ordering::IMPORTANCE.cursor(start)?;
+    let after = Ordering::Importance.cursor(start)?;
     let Some((key, collection)) = find(conn, id)? else { return Ok(None) };
     let generation = generation(conn, key)?;
     let at = generation.generation.cast_signed();
@@ -138,8 +139,8 @@ pub(super) fn community(
     let community = record(row)?;
     let members = if community.size <= TOTAL_CAP {
         let keys = layers::members(row.get_ref(7)?.as_blob().map_err(rusqlite::Error::from)?)?;
-        let live = Ordering::IMPORTANCE.read(conn, &keys)?;
-        entity_list::page_of_few(conn, live, Ordering::IMPORTANCE, start, after, limit)?
+        let live = Ordering::Importance.read(conn, &keys)?;
+        entity_list::page_of_few(conn, live, Ordering::Importance, start, after, limit)?
     } else {
         members_by_importance(conn, key, at, &community, (start, after), limit)?
     };
@@ -163,8 +164,8 @@ fn members_by_importance(
     conditions.value(":level", i64::from(community.level));
     let join = "CROSS JOIN community_member x ON x.collection = e.collection AND x.generation = :generation \
                 AND x.entity = e.key AND x.level = :level";
-    let listed = Ordering::IMPORTANCE.walk(conn, conditions, join, start, after, limit)?;
-    entity_list::page(conn, listed, Ordering::IMPORTANCE, limit, (community.size, false))
+    let listed = Ordering::Importance.walk(conn, &conditions, join, start, after, limit)?;
+    entity_list::page(conn, listed, Ordering::Importance, limit, (community.size, false))
 }
 
 fn children(

@@ -22,7 +22,7 @@ pub(super) fn folded(filename: &str, source: &str) -> String {
 }
 
 /// Conditions with their parameters. What is absent is not in the text, so that the index of what is there is used.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Conditions {
     sql: Vec<String>,
     values: Vec<(&'static str, Value)>,
@@ -41,6 +41,14 @@ impl Conditions {
     /// A parameter that stands elsewhere in the text.
     pub(super) fn value(&mut self, name: &'static str, value: impl Into<Value>) {
         self.values.push((name, value.into()));
+    }
+
+    /// A number that was given by this name.
+    pub(super) fn number(&self, name: &str) -> Option<i64> {
+        self.values.iter().find_map(|(of, value)| match value {
+            Value::Integer(number) if *of == name => Some(*number),
+            _ => None,
+        })
     }
 
     pub(super) fn text(&self) -> String {

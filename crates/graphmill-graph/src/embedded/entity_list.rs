@@ -2,81 +2,16 @@
 //! rare nor a common part of a name reads much of a large collection.
 
 use graphmill_core::EntityId;
-use rusqlite::types::Value;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, params};
 
 use super::document_list::Conditions;
+use super::entity_order::{Listed, Ordering};
 use super::entity_rows;
-use super::ids::entity_id;
-use super::names::NameFilter;
+use super::names::{self, NameFilter};
 use crate::Result;
-use crate::cursor::{Cursor, Rank};
-use crate::listing::{EntityQuery, EntitySort, Page, PageStart, TOTAL_CAP};
+use crate::cursor::Cursor;
+use crate::listing::{EntityQuery, Page, PageStart, TOTAL_CAP};
 use crate::records::EntityRecord;
-
-/// A row of the list before it is read whole.
-pub(super) struct Listed {
-    key: i64,
-    id: EntityId,
-    rank: Rank,
-}
-
-/// An order and the index that has it.
-#[derive(Clone, Copy)]
-pub(super) struct Ordering {
-    column: &'static str,
-    index: &'static str,
-    falling: bool,
-    /// Name, for cursors.
-    name: &'static str,
-}
-
-impl Ordering {
-    pub(super) const IMPORTANCE: Self =
-        Self { column: "e.weight", index: "entity_weighed", falling: true, name: "entities importance" };
-
-    fn of(query: &EntityQuery) -> Self {
-        match query.sort {
-            EntitySort::Importance if query.entity_type.is_some() => {
-                Self { index: "entity_of_type", ..Self::IMPORTANCE }
-            }
-            EntitySort::Importance => Self::IMPORTANCE,
-            EntitySort::MentionCount => {
-                Self { column: "e.mentions", index: "entity_mentioned", falling: true, name: "entities mention_count" }
-            }
-            EntitySort::Name => {
-                Self { column: "e.normalised", index: "entity_named", falling: false, name: "entities name" }
-            }
-        }
-    }
-
-    fn listed(self, row: &Row<'_>) -> rusqlite::Result<Listed> {
-        let rank = match row.get(2)? {
-            Value::Text(text) => Rank::Text(text),
-            Value::Integer(number) => Rank::Number(number),
-            _ => Rank::Number(0),
-        };
-        Ok(Listed { key: row.get(0)?, id: entity_id(row, 1)?, rank })
-    }
-
-    fn compare(self, a: &Listed, b: &Listed) -> std::cmp::Ordering {
-        let by_rank = match (&a.rank, &b.rank) {
-            (Rank::Number(a), Rank::Number(b)) => a.cmp(b),
-            (Rank::Text(a), Rank::Text(b)) => a.cmp(b),
-            (Rank::Number(_), Rank::Text(_)) => std::cmp::Ordering::Less,
-            (Rank::Text(_), Rank::Number(_)) => std::cmp::Ordering::Greater,
-        };
-        let by_rank = if self.falling { by_rank.reverse() } else { by_rank };
-        by_rank.then(a.id.cmp(&b.id))
-    }
-
-    pub(super) fn cursor(self, start: &PageStart) -> Result<Option<Cursor>> {
-        match start {
-            PageStart::Offset(_) => Ok(None),
-            PageStart::Cursor(cursor) => Cursor::decode(cursor, self.name).map(Some),
-        }
-    }
-}
 
 /// A page of the entities of a collection.
 pub(super) fn entities(
@@ -97,13 +32,13 @@ pub(super) fn entities(
     if filter.names.is_none() && filter.entity_type.is_none() {
         let sql = "SELECT entities FROM collection WHERE key = ?1";
         let total: i64 = conn.prepare_cached(sql)?.query_row([collection], |row| row.get(0))?;
-        let listed = walk(conn, &filter, order, start, after, limit)?;
+        let listed = order.walk(conn, &filter.conditions(), "", start, after, limit)?;
         return page(conn, listed, order, limit, (total.cast_unsigned(), false));
     }
     match few(conn, &filter, order)? {
         Some(found) => page_of_few(conn, found, order, start, after, limit),
         None => {
-            let listed = walk(conn, &filter, order, start, after, limit)?;
+            let listed = order.walk(conn, &filter.conditions(), "", start, after, limit)?;
             page(conn, listed, order, limit, (TOTAL_CAP, true))
         }
     }
@@ -131,33 +66,50 @@ impl Filter {
         conditions
     }
 
-    /// Where the few are found, and what else the query then needs.
-    fn source(&self, conditions: &mut Conditions) -> &'static str {
-        let Some(names) = &self.names else { return "entity e INDEXED BY entity_of_type" };
-        match names.match_expression() {
-            Some(expression) => {
-                conditions.with("w.entity_words MATCH :match", ":match", expression);
-                "entity_words w CROSS JOIN entity e ON e.key = w.rowid"
-            }
-            None => "entity e INDEXED BY entity_named",
-        }
+    /// Whether a type has more entities than the cap, by its index alone.
+    fn are_many(&self, conn: &Connection) -> Result<bool> {
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM entity INDEXED BY entity_of_type WHERE collection = ?1 AND type = ?2 LIMIT ?3)";
+        let bound = params![self.collection, self.entity_type, TOTAL_CAP.cast_signed() + 1];
+        let count: i64 = conn.prepare_cached(sql)?.query_row(bound, |row| row.get(0))?;
+        Ok(count.cast_unsigned() > TOTAL_CAP)
+    }
+
+    /// Where the few are found, with what else the query then needs: places that together have each of them once.
+    fn sources(&self, conn: &Connection) -> Result<Vec<(&'static str, Conditions)>> {
+        let conditions = self.conditions();
+        let Some(names) = &self.names else { return Ok(vec![("entity e INDEXED BY entity_of_type", conditions)]) };
+        let Some(expression) = names.match_expression() else {
+            return Ok(vec![("entity e INDEXED BY entity_named", conditions)]);
+        };
+        let (mut indexed, mut newer) = (conditions, self.conditions());
+        indexed.with("w.entity_words MATCH :match", ":match", expression);
+        newer.with("e.key > :words_to", ":words_to", names::words_to(conn)?);
+        Ok(vec![("entity_words w CROSS JOIN entity e ON e.key = w.rowid", indexed), ("entity e NOT INDEXED", newer)])
     }
 }
 
 /// All that match, when there are no more than the cap.
 fn few(conn: &Connection, filter: &Filter, order: Ordering) -> Result<Option<Vec<Listed>>> {
-    let mut conditions = filter.conditions();
-    let source = filter.source(&mut conditions);
-    let sql = format!(
-        "SELECT e.key, e.id, {} FROM {source} WHERE {} LIMIT {}",
-        order.column,
-        conditions.text(),
-        TOTAL_CAP + 1
-    );
-    let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement.query_map(&conditions.values()[..], |row| order.listed(row))?;
-    let found: Vec<Listed> = found.collect::<rusqlite::Result<_>>()?;
-    Ok((found.len() as u64 <= TOTAL_CAP).then_some(found))
+    if filter.names.is_none() && filter.are_many(conn)? {
+        return Ok(None);
+    }
+    let mut found: Vec<Listed> = Vec::new();
+    for (source, conditions) in filter.sources(conn)? {
+        let sql = format!(
+            "SELECT e.key, e.id, {} FROM {source} WHERE {} LIMIT {}",
+            order.column(),
+            conditions.text(),
+            TOTAL_CAP + 1
+        );
+        let mut statement = conn.prepare_cached(&sql)?;
+        for row in statement.query_map(&conditions.values()[..], Listed::read)? {
+            found.push(row?);
+        }
+        if found.len() as u64 > TOTAL_CAP {
+            return Ok(None);
+        }
+    }
+    Ok(Some(found))
 }
 
 /// A page of rows that are all known.
@@ -185,67 +137,6 @@ pub(super) fn page_of_few(
     page(conn, found, order, limit, (total, false))
 }
 
-/// A page in the order of the index, and one row more.
-fn walk(
-    conn: &Connection,
-    filter: &Filter,
-    order: Ordering,
-    start: &PageStart,
-    after: Option<Cursor>,
-    limit: u32,
-) -> Result<Vec<Listed>> {
-    order.walk(conn, filter.conditions(), "", start, after, limit)
-}
-
-impl Ordering {
-    /// Rows that fulfil the conditions, in the order of the index: a page and one more. `join`: a further table that the conditions name.
-    pub(super) fn walk(
-        self,
-        conn: &Connection,
-        mut conditions: Conditions,
-        join: &str,
-        start: &PageStart,
-        after: Option<Cursor>,
-        limit: u32,
-    ) -> Result<Vec<Listed>> {
-        let Self { column, index, falling, .. } = self;
-        if let Some(cursor) = after {
-            let (sign, rank) = (if falling { '<' } else { '>' }, cursor.rank);
-            conditions.with(format!("{column} {sign}= :rank AND ({column} {sign} :rank OR e.id > :id)"), ":rank", rank);
-            conditions.value(":id", cursor.id);
-        }
-        let offset = match start {
-            PageStart::Offset(offset) => i64::try_from(*offset).unwrap_or(i64::MAX),
-            PageStart::Cursor(_) => 0,
-        };
-        conditions.value(":limit", i64::from(limit) + 1);
-        conditions.value(":offset", offset);
-        // A name is one entity's, so that it needs no id to decide.
-        let by = if falling { format!("{column} DESC, e.id") } else { column.to_owned() };
-        let sql = format!(
-            "SELECT e.key, e.id, {column} FROM entity e INDEXED BY {index} {join} WHERE {} ORDER BY {by} \
-             LIMIT :limit OFFSET :offset",
-            conditions.text()
-        );
-        let mut statement = conn.prepare_cached(&sql)?;
-        let found = statement.query_map(&conditions.values()[..], |row| self.listed(row))?;
-        Ok(found.collect::<rusqlite::Result<_>>()?)
-    }
-
-    /// The rows of `keys` that are there.
-    pub(super) fn read(self, conn: &Connection, keys: &[i64]) -> Result<Vec<Listed>> {
-        let mut one =
-            conn.prepare_cached(&format!("SELECT e.key, e.id, {} FROM entity e WHERE e.key = ?1", self.column))?;
-        let mut found = Vec::with_capacity(keys.len());
-        for key in keys {
-            for row in one.query_map([key], |row| self.listed(row))? {
-                found.push(row?);
-            }
-        }
-        Ok(found)
-    }
-}
-
 /// Reads the rows of a page whole; `listed` has one more when something follows.
 pub(super) fn page(
     conn: &Connection,
@@ -259,7 +150,7 @@ pub(super) fn page(
     let items = listed.iter().map(|row| entity_rows::record_of(conn, row.key, row.id)).collect::<Result<_>>()?;
     let next_cursor = listed.pop().filter(|_| more).map(|last| {
         let cursor = Cursor { rank: last.rank, id: last.id.as_bytes().to_vec() };
-        cursor.encode(order.name)
+        cursor.encode(order.name())
     });
     Ok(Page { items, total, total_capped, next_cursor })
 }

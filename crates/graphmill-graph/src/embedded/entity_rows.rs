@@ -4,6 +4,7 @@ use graphmill_core::{EntityId, EntityName};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::collections::DocumentRow;
+use super::entity_order::band;
 use super::facts_column::FactsView;
 use super::folding::{EntitySlice, FoldChange, TextPlace};
 use super::sql_error::DAMAGED_HINT;
@@ -70,14 +71,18 @@ pub(super) fn add(
     change.document_entities += i64::from(!in_document);
     match found {
         Some((key, mut fold)) => {
+            let before = Indexed::of(&fold);
             fold.merge(&entity.fold);
             entity.key = key;
-            update(conn, key, &fold)?;
+            update(conn, key, &fold, &before)?;
         }
         None => {
             entity.key = insert(conn, document.collection, &id, entity)?;
             change.entities += 1;
         }
+    }
+    if entity.texts.is_empty() {
+        return Ok(());
     }
     let mut keep =
         conn.prepare_cached("INSERT OR IGNORE INTO entity_text (entity, rank, hash, chunk) VALUES (?1, ?2, ?3, ?4)")?;
@@ -92,8 +97,8 @@ fn insert(conn: &Connection, collection: i64, id: &EntityId, entity: &EntitySlic
         .map_err(|e| Error::Invalid(format!("{:?} cannot name an entity: {e}", entity.spelling)))?;
     let fold = &entity.fold;
     conn.prepare_cached(
-        "INSERT INTO entity (collection, id, mentions, documents, fold, normalised, type, weight) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO entity (collection, id, mentions, documents, fold, normalised, type, weight, weight_band, \
+         mention_band) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?
     .execute(params![
         collection,
@@ -103,24 +108,50 @@ fn insert(conn: &Connection, collection: i64, id: &EntityId, entity: &EntitySlic
         fold.encode(),
         name.as_str(),
         fold.entity_type(),
-        weight(fold)
+        weight(fold),
+        band(weight(fold)),
+        band(fold.mentions.cast_signed())
     ])?;
-    let key = conn.last_insert_rowid();
-    names::index(conn, key, name.as_str())?;
-    Ok(key)
+    // Its name comes into the index over parts of names with many others (see names.rs).
+    Ok(conn.last_insert_rowid())
 }
 
-fn update(conn: &Connection, key: i64, fold: &EntityFold) -> Result<()> {
-    let sql = "UPDATE entity SET mentions = ?2, documents = ?3, fold = ?4, type = ?5, weight = ?6 WHERE key = ?1";
+/// What of a fold stands in indexes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Indexed {
+    pub(super) entity_type: String,
+    pub(super) weight_band: i64,
+    pub(super) mention_band: i64,
+}
+
+impl Indexed {
+    pub(super) fn of(fold: &EntityFold) -> Self {
+        Self {
+            entity_type: fold.entity_type().to_owned(),
+            weight_band: band(weight(fold)),
+            mention_band: band(fold.mentions.cast_signed()),
+        }
+    }
+}
+
+/// Writes a fold. A column that is named in an UPDATE has its index written, changed or not: so what changed seldom is written apart.
+fn update(conn: &Connection, key: i64, fold: &EntityFold, before: &Indexed) -> Result<()> {
+    let sql = "UPDATE entity SET mentions = ?2, documents = ?3, fold = ?4, weight = ?5 WHERE key = ?1";
     let (mentions, documents) = (fold.mentions.cast_signed(), fold.documents.cast_signed());
-    conn.prepare_cached(sql)?.execute(params![
-        key,
-        mentions,
-        documents,
-        fold.encode(),
-        fold.entity_type(),
-        weight(fold)
-    ])?;
+    conn.prepare_cached(sql)?.execute(params![key, mentions, documents, fold.encode(), weight(fold)])?;
+    let now = Indexed::of(fold);
+    if now.entity_type != before.entity_type {
+        let sql = "UPDATE entity SET type = ?2 WHERE key = ?1";
+        conn.prepare_cached(sql)?.execute(params![key, now.entity_type])?;
+    }
+    if now.weight_band != before.weight_band {
+        let sql = "UPDATE entity SET weight_band = ?2 WHERE key = ?1";
+        conn.prepare_cached(sql)?.execute([key, now.weight_band])?;
+    }
+    if now.mention_band != before.mention_band {
+        let sql = "UPDATE entity SET mention_band = ?2 WHERE key = ?1";
+        conn.prepare_cached(sql)?.execute([key, now.mention_band])?;
+    }
     Ok(())
 }
 
@@ -144,6 +175,7 @@ pub(super) fn subtract(
         let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
         fold_from(row, 0)?
     };
+    let before = Indexed::of(&fold);
     let stays = may_stay && is_in_document(conn, entity.key, document.key)?;
     let mut gone = entity.fold.clone();
     gone.documents = u64::from(!stays);
@@ -164,7 +196,7 @@ pub(super) fn subtract(
     if texts_are_stale {
         fold.texts = best_texts(conn, entity.key, entity.id)?;
     }
-    update(conn, entity.key, &fold)
+    update(conn, entity.key, &fold, &before)
 }
 
 fn is_in_document(conn: &Connection, entity: i64, document: i64) -> Result<bool> {

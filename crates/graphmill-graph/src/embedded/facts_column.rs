@@ -28,7 +28,7 @@ impl MentionView<'_> {
         self.span_count.max(1) as u64
     }
 
-    fn to_mention(&self) -> Result<Mention, Malformed> {
+    fn mention(&self) -> Result<Mention, Malformed> {
         Ok(Mention {
             spelling: self.spelling.to_owned(),
             entity_type: self.entity_type.to_owned(),
@@ -196,7 +196,7 @@ impl<'a> FactsView<'a> {
     /// What the chunk says of an entity, one a spelling and type.
     pub(super) fn mentions_of(&self, entity: &EntityId) -> Result<Vec<Mention>, Malformed> {
         let of_entity = self.mentions.iter().filter(|m| self.entities[m.entity] == *entity);
-        of_entity.map(MentionView::to_mention).collect()
+        of_entity.map(MentionView::mention).collect()
     }
 
     /// The facts as they were staged.
@@ -204,7 +204,7 @@ impl<'a> FactsView<'a> {
         let spelling = |i: usize| self.mentions[i].spelling.to_owned();
         let mut mentions = Vec::with_capacity(self.mentions.len());
         for m in &self.mentions {
-            mentions.push(m.to_mention()?);
+            mentions.push(m.mention()?);
         }
         let statement = |s: &StatementView<'_>| Statement {
             source: spelling(s.source),

@@ -1,7 +1,6 @@
 //! Folds and `CONTAINS_ENTITY` of the chunks that a publication places or takes away, by difference, in slices of bounded memory.
 
-use std::collections::HashMap;
-
+use foldhash::{HashMap, HashMapExt};
 use graphmill_core::EntityId;
 use rusqlite::{Connection, params};
 

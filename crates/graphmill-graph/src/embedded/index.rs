@@ -1,5 +1,5 @@
 //! The index of searches: `graph.search.db` beside `graph.db`, derived from it and from nothing else. Every search brings it up to the state of the graph
-//! that it sees (publications do so as well, so that searches find nothing to do), and what the index proposes is looked up in that state before it
+//! that it sees (publications do so as well when many chunks wait, so that searches find little to do), and what the index proposes is looked up in that state before it
 //! is answered: what is not placed there is never found. So the index may hold more than is live, may be lost, and may be removed at any time.
 //!
 //! - Words: immutable segments of up to some thousand chunks with a list a word (`text.rs`, `postings.rs`); small ones are merged (`merge.rs`).
@@ -27,6 +27,8 @@ use crate::{Error, Result};
 /// Marks a file of ours ("GMsr") and its format.
 const APPLICATION_ID: i64 = 0x474d_7372;
 const FORMAT: i64 = 1;
+/// Chunks that are worth a visit after a publication: a word of many chunks is one row, and a search has that many in some milliseconds.
+const WAITING_CHUNKS: i64 = 512;
 /// Page cache of each connection, in KiB.
 const CACHE_KIB: i64 = 4_096;
 /// Bytes of the file that readers see as memory of the page cache, without copying them first.
@@ -128,6 +130,15 @@ impl SearchIndex {
             let same = of.is_none() || of == ours;
             Ok(same && text_to <= text::newest_chunk(graph)? && vectors::stand_within(conn, graph)?)
         })
+    }
+
+    /// After a publication: brings the index up when many chunks wait. Fewer are left to the next search, which is soon done with them.
+    pub(super) fn follow(&self, graph: &Connection, collection: i64) {
+        let waiting = text::newest_chunk(graph).map(|newest| newest - self.text_to.load(Ordering::SeqCst));
+        if waiting.is_ok_and(|waiting| waiting < WAITING_CHUNKS) {
+            return;
+        }
+        self.bring_up(graph, collection);
     }
 
     /// Brings the index up to the state that `graph` reads. Nothing waits for this but searches: a failure is theirs to tell.
@@ -257,6 +268,7 @@ fn open_writer(path: &Path) -> Outcome<Connection> {
     conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     // A loss of power may take the newest writes, together with the marks of how far they went.
     conn.pragma_update(None, "synchronous", "NORMAL")?;
+    conn.pragma_update(None, "wal_autocheckpoint", 4_000)?;
     conn.pragma_update(None, "journal_size_limit", 16 << 20)?;
     if (owner, format) == (0, 0) {
         conn.execute_batch(&format!(

@@ -1,7 +1,7 @@
 //! Parts of entity names: an index over three characters in a row, and for scripts that are written without spaces over single characters, since
 //! there a word may have one or two.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::Result;
 use crate::listing::NameMatch;
@@ -25,16 +25,39 @@ pub(super) fn words(name: &str) -> String {
     words
 }
 
-/// Adds a name.
-pub(super) fn index(conn: &Connection, entity: i64, name: &str) -> Result<()> {
-    conn.prepare_cached("INSERT INTO entity_words (rowid, words) VALUES (?1, ?2)")?
-        .execute(params![entity, words(name)])?;
+/// Names that are new and wait: to put them into the index together costs a fraction of one by one, and to look through so few costs next to
+/// nothing.
+const WAITING: i64 = 2_048;
+
+/// Keys of entities up to this one have their names in the index.
+pub(super) fn words_to(conn: &Connection) -> Result<i64> {
+    Ok(conn.prepare_cached("SELECT words_to FROM meta")?.query_row([], |row| row.get(0))?)
+}
+
+/// Puts names into the index when many wait.
+pub(super) fn bring_up(conn: &Connection) -> Result<()> {
+    let from = words_to(conn)?;
+    let newest = "SELECT seq FROM sqlite_sequence WHERE name = 'entity'";
+    let newest: i64 = conn.prepare_cached(newest)?.query_row([], |row| row.get(0)).optional()?.unwrap_or(0);
+    if newest - from < WAITING {
+        return Ok(());
+    }
+    let mut new = conn.prepare_cached("SELECT key, normalised FROM entity WHERE key > ?1 ORDER BY key")?;
+    let mut add = conn.prepare_cached("INSERT INTO entity_words (rowid, words) VALUES (?1, ?2)")?;
+    let mut rows = new.query([from])?;
+    while let Some(row) = rows.next()? {
+        let name = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+        add.execute(params![row.get::<_, i64>(0)?, words(name)])?;
+    }
+    conn.prepare_cached("UPDATE meta SET words_to = ?1")?.execute([newest])?;
     Ok(())
 }
 
 /// Takes a name out.
 pub(super) fn forget(conn: &Connection, entity: i64) -> Result<()> {
-    conn.prepare_cached("DELETE FROM entity_words WHERE rowid = ?1")?.execute([entity])?;
+    if entity <= words_to(conn)? {
+        conn.prepare_cached("DELETE FROM entity_words WHERE rowid = ?1")?.execute([entity])?;
+    }
     Ok(())
 }
 

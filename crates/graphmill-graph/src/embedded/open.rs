@@ -21,7 +21,7 @@ const APPLICATION_ID: i64 = 0x474d_6772;
 /// How long a connection waits for a lock of another one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pages of the write-ahead log after which it is folded back; a large log lets a page that changes often be written back once.
-const CHECKPOINT_PAGES: i64 = 4_000;
+const CHECKPOINT_PAGES: i64 = 8_000;
 /// Bytes to which the log is cut when it was larger.
 const LOG_SIZE_LIMIT: i64 = 64 << 20;
 

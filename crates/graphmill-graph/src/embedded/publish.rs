@@ -10,7 +10,7 @@ use super::collections::{
 use super::folding::{FoldChange, add_chunks, remove_chunks};
 use super::placements::{self, Swap};
 use super::sql_error::to_sql;
-use super::{collections, document_list, vectors};
+use super::{collections, document_list, names, vectors};
 use crate::records::{Publication, PublishOutcome, PublishedCounts, Touch, TouchOutcome};
 use crate::{Error, Result};
 
@@ -68,6 +68,7 @@ pub(super) fn publish(conn: &Connection, publication: &Publication, now: Timesta
     let swap = placements::swap(conn, &row, publication, &wanted, publish_number)?;
     graphmill_core::fault_point!("publish.after_placements");
     let change = fold(conn, &row, &swap)?;
+    names::bring_up(conn)?;
     graphmill_core::fault_point!("publish.after_folds");
     let done = PublishedCounts {
         chunks: publication.placements.len() as u64,

@@ -41,6 +41,9 @@ pub(super) fn add(
         known.merge(fold);
         update(conn, source, target, &known)?;
     }
+    if relation.texts.is_empty() {
+        return Ok(());
+    }
     let sql = "INSERT OR IGNORE INTO relation_text (source, target, rank, hash, chunk) VALUES (?1, ?2, ?3, ?4, ?5)";
     let mut keep = conn.prepare_cached(sql)?;
     for text in &relation.texts {

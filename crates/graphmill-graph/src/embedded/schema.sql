@@ -3,7 +3,8 @@
 
 CREATE TABLE meta (
     one        INTEGER PRIMARY KEY CHECK (one = 1),
-    job_store  BLOB                                    -- the one job store that this graph belongs to
+    job_store  BLOB,                                   -- the one job store that this graph belongs to
+    words_to   INTEGER NOT NULL DEFAULT 0              -- entities up to this key have their names in `entity_words`
 ) STRICT;
 INSERT INTO meta (one) VALUES (1);
 
@@ -128,17 +129,19 @@ CREATE TABLE entity (
     documents  INTEGER NOT NULL,
     fold       BLOB    NOT NULL,
     normalised TEXT    NOT NULL,
-    -- What lists filter and sort by; both follow from the fold.
-    type       TEXT    NOT NULL DEFAULT '',            -- the most voted one
-    weight     INTEGER NOT NULL DEFAULT 0              -- mentions times documents: rises as importance does
+    -- What lists filter and sort by; all of it follows from the fold. Bands (see entity_order.rs) change seldom, so that their indexes do.
+    type         TEXT    NOT NULL DEFAULT '',          -- the most voted one
+    weight       INTEGER NOT NULL DEFAULT 0,           -- mentions times documents: rises as importance does
+    weight_band  INTEGER NOT NULL DEFAULT 1,
+    mention_band INTEGER NOT NULL DEFAULT 1
 ) STRICT;
 CREATE UNIQUE INDEX entity_id ON entity (collection, id);
 CREATE INDEX entity_named ON entity (collection, normalised);
-CREATE INDEX entity_weighed ON entity (collection, weight DESC, id);
-CREATE INDEX entity_of_type ON entity (collection, type, weight DESC, id);
-CREATE INDEX entity_mentioned ON entity (collection, mentions DESC, id);
--- Which names have three characters in a row (see names.rs): finds the few that a rare part can mean; `normalised` decides. Rows follow those of
--- `entity`.
+CREATE INDEX entity_weighed ON entity (collection, weight_band DESC, id) WHERE weight_band > 1;
+CREATE INDEX entity_mentioned ON entity (collection, mention_band DESC, id) WHERE mention_band > 1;
+CREATE INDEX entity_of_type ON entity (collection, type);
+-- Which names have three characters in a row (see names.rs): finds the few that a rare part can mean; `normalised` decides. New
+-- names come in many at once; until then readers look through them.
 CREATE VIRTUAL TABLE entity_words USING fts5 (words, content = '', contentless_delete = 1, tokenize = 'trigram', detail = 'none');
 
 CREATE TABLE relation (

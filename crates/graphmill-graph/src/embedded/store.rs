@@ -185,7 +185,12 @@ impl GraphStore for EmbeddedGraph {
         let outcome =
             self.writer.write(Safety::Disk, PUBLISH, move |conn| publish::publish(conn, &publication, now)).await?;
         if matches!(outcome, PublishOutcome::Published(_)) {
-            self.bring_index_up(&collection).await?;
+            let index = Arc::clone(&self.index);
+            self.read_collection(&collection, move |conn, key| {
+                index.follow(conn, key);
+                Ok(())
+            })
+            .await?;
         }
         Ok(outcome)
     }

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
 
 use super::facts_column::FactsView;
-use super::{document_list, names};
+use super::{document_list, entity_order, names};
 use crate::Result;
 use crate::folds::EntityFold;
 
@@ -13,6 +13,7 @@ pub(super) fn register(conn: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
     conn.create_scalar_function("gm_lower", 1, flags, |c| Ok(text(c, 0)?.map(|t| document_list::lower(&t))))?;
     conn.create_scalar_function("gm_name_words", 1, flags, |c| Ok(text(c, 0)?.map(|t| names::words(&t))))?;
+    conn.create_scalar_function("gm_band", 1, flags, |c| Ok(entity_order::band(c.get(0)?)))?;
     conn.create_scalar_function("gm_entity_type", 1, flags, entity_type)?;
     conn.create_scalar_function("gm_mentions", 2, flags, mentions)?;
     conn.create_scalar_function("gm_aliases", 1, flags, aliases)?;

@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod entity_orders;
 mod migrations;
 mod nothing_left;
 mod search_index;

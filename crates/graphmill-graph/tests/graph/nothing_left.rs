@@ -47,7 +47,6 @@ async fn no_row_of_a_removed_collection_is_left() {
         "similarity",
         "community",
         "community_member",
-        "entity_words_docsize",
     ] {
         assert!(both[table] >= 2, "the test has nothing in {table}: {both:?}");
     }

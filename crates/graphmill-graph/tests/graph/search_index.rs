@@ -268,7 +268,9 @@ async fn nothing_of_a_removed_collection_stays_in_the_index() {
     let gone = Draft { collection: team.clone(), ..draft("gone.md", 20, &other, &mut numbers) };
     gone.put(&graph, 2).await;
     let all = SearchFilter::default();
+    // So few chunks are left to the first search.
     assert_eq!(graph.nearest(&team, other.id, &vector_of("x"), 99, &all).await.unwrap().len(), 20);
+    assert_as_expected(&graph, &space, std::slice::from_ref(&kept)).await;
     let rows = |sql: &str| -> i64 {
         let conn = rusqlite::Connection::open(index_file(folder.path())).unwrap();
         conn.query_row(sql, [], |row| row.get(0)).unwrap()

@@ -113,7 +113,7 @@ fn rewrite(conn: &Connection, graph: &Connection, collection: i64, run: &[i64]) 
     }
     if !merged.members.is_empty() {
         // Under the number of the last one that it replaces: segments stay in the order of their chunks.
-        write_segment(conn, collection, &merged, run.last().copied())?;
+        write_segment(conn, collection, &mut merged, run.last().copied())?;
     }
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! Words of a run of chunks: which chunks have a word and how often. Chunks are counted within their run; lists are coded as distances.
 
-use std::collections::{BTreeMap, HashMap};
-
+use foldhash::HashMap;
 use graphmill_core::words::each_word;
 
 use crate::varint::{Malformed, Reader, put};
@@ -12,11 +11,24 @@ pub(super) struct List {
     pub(super) chunks: u32,
     pub(super) bytes: Vec<u8>,
     last: u32,
+    /// The newest chunk and how often it has the word; not in `bytes` yet.
+    open: Option<(u32, u32)>,
 }
 
 impl List {
-    /// Chunks come in rising order, each once.
+    /// Chunks come in rising order; of the same one, counts are added up.
     fn push(&mut self, chunk: u32, count: u32) {
+        match &mut self.open {
+            Some((open, sum)) if *open == chunk => *sum = sum.saturating_add(count),
+            _ => {
+                self.close();
+                self.open = Some((chunk, count));
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        let Some((chunk, count)) = self.open.take() else { return };
         let distance = u64::from(chunk - self.last);
         self.last = chunk;
         self.chunks += 1;
@@ -33,27 +45,32 @@ impl List {
 pub(super) struct Segment {
     /// Key and number of words of each chunk.
     pub(super) members: Vec<(i64, u32)>,
-    /// By word, in the order of their bytes.
-    pub(super) lists: BTreeMap<String, List>,
+    /// By word.
+    lists: HashMap<String, List>,
 }
 
 impl Segment {
     /// Adds a chunk; keys rise.
     pub(super) fn add(&mut self, key: i64, text: &str) {
-        let mut counts: HashMap<std::borrow::Cow<'_, str>, u32> = HashMap::new();
-        let mut length = 0u32;
+        let (mut length, chunk) = (0u32, self.members.len() as u32);
         each_word(text, |word| {
             length = length.saturating_add(1);
-            *counts.entry(word.term).or_default() += 1;
-        });
-        let chunk = self.members.len() as u32;
-        self.members.push((key, length));
-        for (term, count) in counts {
-            match self.lists.get_mut(&*term) {
-                Some(list) => list.push(chunk, count),
-                None => self.lists.entry(term.into_owned()).or_default().push(chunk, count),
+            match self.lists.get_mut(&*word.term) {
+                Some(list) => list.push(chunk, 1),
+                None => self.lists.entry(word.term.into_owned()).or_default().push(chunk, 1),
             }
-        }
+        });
+        self.members.push((key, length));
+    }
+
+    /// The lists, whole, by word in the order of their bytes.
+    pub(super) fn sorted(&mut self) -> Vec<(&str, &List)> {
+        self.lists.values_mut().for_each(List::close);
+        let mut sorted: Vec<(u64, &str, &List)> =
+            self.lists.iter().map(|(term, list)| (head(term), &**term, list)).collect();
+        // Most words differ in their first bytes, which lie beside each other here.
+        sorted.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1)));
+        sorted.into_iter().map(|(_, term, list)| (term, list)).collect()
     }
 
     /// Adds what another segment has: its members that `keep`, their numbers here, come first.
@@ -79,7 +96,10 @@ impl Segment {
         if all.is_empty() {
             return Ok(());
         }
-        let into = self.lists.entry(term.to_owned()).or_default();
+        if !self.lists.contains_key(term) {
+            self.lists.insert(term.to_owned(), List::default());
+        }
+        let Some(into) = self.lists.get_mut(term) else { return Ok(()) };
         all.into_iter().for_each(|(chunk, count)| into.push(chunk, count));
         Ok(())
     }
@@ -98,6 +118,14 @@ impl Segment {
         }
         out
     }
+}
+
+/// The first bytes of a word as a number of the same order.
+fn head(term: &str) -> u64 {
+    let mut head = [0; 8];
+    let length = term.len().min(head.len());
+    head[..length].copy_from_slice(&term.as_bytes()[..length]);
+    u64::from_be_bytes(head)
 }
 
 /// Reads what [`Segment::encode_members`] wrote.
@@ -129,7 +157,7 @@ pub(super) fn each_posting(
 mod tests {
     use super::*;
 
-    fn lists(segment: &Segment) -> Vec<(String, Vec<(u32, u32)>)> {
+    fn lists(segment: &mut Segment) -> Vec<(String, Vec<(u32, u32)>)> {
         let read = |list: &List| {
             let mut found = Vec::new();
             each_posting(&list.bytes, |chunk, count| {
@@ -140,7 +168,7 @@ mod tests {
             assert_eq!(found.len(), list.chunks as usize);
             found
         };
-        segment.lists.iter().map(|(term, list)| (term.clone(), read(list))).collect()
+        segment.sorted().into_iter().map(|(term, list)| (term.to_owned(), read(list))).collect()
     }
 
     #[test]
@@ -159,12 +187,12 @@ mod tests {
             assert_eq!(kept, part.members);
             let live: Vec<bool> = kept.iter().map(|(key, _)| *key != 11).collect();
             let numbers = merged.keep(&kept, &live);
-            for (term, list) in &part.lists {
+            for (term, list) in part.sorted() {
                 merged.add_list(term, &list.bytes, &numbers).unwrap();
             }
         }
         assert_eq!(merged.members, whole.members);
-        assert_eq!(lists(&merged), lists(&whole));
+        assert_eq!(lists(&mut merged), lists(&mut whole));
         assert_eq!((merged.words(), whole.words()), (6, 6));
     }
 

@@ -97,7 +97,7 @@ fn step(conn: &Connection, graph: &Connection, newest: i64) -> Outcome<i64> {
         });
         segments[at].1.add(key, text);
     })?;
-    for (collection, segment) in &segments {
+    for (collection, segment) in &mut segments {
         write_segment(conn, *collection, segment, None)?;
     }
     // The last step also passes over keys of chunks that came and went.
@@ -122,7 +122,12 @@ fn read_texts(graph: &Connection, after: i64, mut each: impl FnMut(i64, i64, &st
 }
 
 /// Writes a segment with its lists, in their order; under a new number when none is given.
-pub(super) fn write_segment(conn: &Connection, collection: i64, segment: &Segment, number: Option<i64>) -> Outcome<()> {
+pub(super) fn write_segment(
+    conn: &Connection,
+    collection: i64,
+    segment: &mut Segment,
+    number: Option<i64>,
+) -> Outcome<()> {
     let (chunks, members) = (segment.members.len() as i64, segment.encode_members());
     conn.prepare_cached(
         "INSERT INTO text_segment (segment, collection, chunks, words, members) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -131,7 +136,7 @@ pub(super) fn write_segment(conn: &Connection, collection: i64, segment: &Segmen
     let number = conn.last_insert_rowid();
     let mut insert =
         conn.prepare_cached("INSERT INTO posting (segment, term, chunks, list) VALUES (?1, ?2, ?3, ?4)")?;
-    for (term, list) in &segment.lists {
+    for (term, list) in segment.sorted() {
         insert.execute(params![number, term, list.chunks, list.bytes])?;
     }
     Ok(())

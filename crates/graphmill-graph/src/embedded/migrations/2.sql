@@ -16,13 +16,18 @@ CREATE INDEX document_by_chunks ON document (collection, chunk_count DESC, id) W
 
 ALTER TABLE entity ADD COLUMN type TEXT NOT NULL DEFAULT '';
 ALTER TABLE entity ADD COLUMN weight INTEGER NOT NULL DEFAULT 0;
-UPDATE entity SET type = gm_entity_type(fold), weight = mentions * documents;
+ALTER TABLE entity ADD COLUMN weight_band INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE entity ADD COLUMN mention_band INTEGER NOT NULL DEFAULT 1;
+UPDATE entity SET type = gm_entity_type(fold), weight = mentions * documents, weight_band = gm_band(mentions * documents),
+    mention_band = gm_band(mentions);
 CREATE INDEX entity_named ON entity (collection, normalised);
-CREATE INDEX entity_weighed ON entity (collection, weight DESC, id);
-CREATE INDEX entity_of_type ON entity (collection, type, weight DESC, id);
-CREATE INDEX entity_mentioned ON entity (collection, mentions DESC, id);
+CREATE INDEX entity_weighed ON entity (collection, weight_band DESC, id) WHERE weight_band > 1;
+CREATE INDEX entity_mentioned ON entity (collection, mention_band DESC, id) WHERE mention_band > 1;
+CREATE INDEX entity_of_type ON entity (collection, type);
 CREATE VIRTUAL TABLE entity_words USING fts5 (words, content = '', contentless_delete = 1, tokenize = 'trigram', detail = 'none');
 INSERT INTO entity_words (rowid, words) SELECT key, gm_name_words(normalised) FROM entity;
+ALTER TABLE meta ADD COLUMN words_to INTEGER NOT NULL DEFAULT 0;
+UPDATE meta SET words_to = (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entity');
 
 ALTER TABLE contains ADD COLUMN mentions INTEGER NOT NULL DEFAULT 1;
 UPDATE contains SET mentions = gm_mentions(
