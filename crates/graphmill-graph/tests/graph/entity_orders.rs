@@ -41,7 +41,7 @@ async fn bands_do_not_show_in_the_order() {
         let alone: Vec<String> = (0..5).map(|k| format!("alone{n}x{k}")).collect();
         let text = [names, alone].concat().join(" ");
         // A second chunk of the same names in some documents: mentions and documents differ.
-        let chunks = if n % 3 == 0 { vec![text.clone(), text + " more"] } else { vec![text] };
+        let chunks = if n.is_multiple_of(3) { vec![text.clone(), text + " more"] } else { vec![text] };
         Draft::new(&format!("{n}.md"), &chunks.iter().map(String::as_str).collect::<Vec<_>>())
     };
     for n in 1..=MOST {
