@@ -11,6 +11,7 @@ pub mod facts;
 pub mod fault;
 pub mod id;
 pub mod job;
+pub mod metrics;
 #[cfg(feature = "openapi")]
 mod openapi;
 pub mod time;

@@ -4,6 +4,7 @@ pub mod embedder;
 mod entity_types;
 pub mod error;
 pub mod extractor;
+mod metrics;
 pub mod offline;
 pub mod openai;
 pub mod provider;

@@ -3,6 +3,7 @@
 pub mod context;
 pub mod cpu;
 pub mod handler;
+mod metrics;
 pub mod occupancy;
 pub mod outcome;
 pub mod stage;

@@ -2,6 +2,7 @@
 //! answers come out of order. Stages are barriers.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use graphmill_store::requests::Output;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Interruption, JobContext};
+use crate::{Interruption, JobContext, metrics};
 
 /// How many outputs are read at once.
 const PAGE: u32 = 16;
@@ -85,6 +86,7 @@ impl<'a> StageRun<'a> {
 
     async fn run_units<S: Stage>(&self, stage: &S, checkpoint: &StageCheckpoint) -> Result<S::Output, Interruption> {
         let context = self.context;
+        let begun = Instant::now();
         context.alive(format!("planning of {}", S::NAME));
         let units: Vec<S::Unit> = match &checkpoint.plan {
             Some(plan) => decode(plan)?,
@@ -112,6 +114,7 @@ impl<'a> StageRun<'a> {
         context.progress_sent();
         let progress = context.progress_at(S::NAME, 1.0, stage.message(total, total));
         context.store.finish_stage(context.fence(), S::NAME, wrap_output(&kept), progress).await?;
+        metrics::stage_finished(context.job().job.job_type, S::NAME, begun.elapsed());
         Ok(output)
     }
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use graphmill_core::ErrorCode;
+use graphmill_core::{ErrorCode, JobStatus};
 use graphmill_store::records::LogLevel;
 use graphmill_store::requests::{Ending, NewJobError};
 use rand::Rng;
 use serde_json::json;
 use tokio::sync::watch;
 
+use crate::metrics;
 use crate::watch::Stop;
 use crate::{Completed, Interruption, JobContext, JobHandler, Occupancy};
 
@@ -161,6 +162,8 @@ async fn write_ending(context: &JobContext, ending: Ending, stop: &mut watch::Re
         };
         match written.await {
             Ok(ended) => {
+                let failed = ended.status == JobStatus::Failed;
+                metrics::claim_ended(context.job().job.job_type, &ending, failed);
                 tracing::debug!(job.id = %context.fence().job, status = %ended.status, "job ended its claim");
                 for key in ended.unnamed_blobs {
                     if let Err(error) = context.blobs().delete(&key).await {

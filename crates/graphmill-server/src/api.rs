@@ -13,6 +13,7 @@ pub(crate) mod health;
 pub(crate) mod job_types;
 pub(crate) mod jobs;
 pub(crate) mod keys;
+pub(crate) mod metrics;
 pub(crate) mod paging;
 pub(crate) mod search;
 pub(crate) mod shape;

@@ -1,10 +1,11 @@
 //! What the handlers work with, made by the binary.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use graphmill_core::{Clock, JobId, JobType};
+use graphmill_core::{Clock, JobId, JobType, Timestamp};
 use graphmill_graph::GraphStore;
 use graphmill_jobs::maintenance::Maintenance;
 use graphmill_models::ModelProvider;
@@ -36,6 +37,8 @@ pub struct Services {
     pub blobs: Blobs,
     /// Models by the settings of collections.
     pub models: Arc<ModelProvider>,
+    /// Files of the databases by the name of their store, for their sizes.
+    pub databases: Vec<(&'static str, PathBuf)>,
     /// Room on the disk: decides whether uploads are taken.
     pub disk: Arc<DiskGuard>,
     /// Carries out document deletions, removes blobs that nothing names.
@@ -140,6 +143,8 @@ pub struct Shared {
     pub(crate) in_flight: InFlight,
     /// Wrong tokens, by address.
     pub(crate) failures: Failures,
+    /// When this server was made.
+    pub(crate) started: Timestamp,
     /// Open WebSockets; a stopping server waits for them.
     pub(crate) sockets: TaskTracker,
 }
@@ -151,7 +156,9 @@ impl AppState {
         let streams = StreamHub::start(services.jobs.clone(), services.clock.clone(), stopping.clone());
         let pause = config.stream.pause;
         let all_jobs = AllJobs::start(services.jobs.clone(), services.clock.clone(), stopping.clone(), pause);
+        let started = services.clock.now();
         Self(Arc::new(Shared {
+            started,
             services,
             config,
             streams,

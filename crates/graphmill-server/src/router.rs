@@ -15,9 +15,10 @@ use utoipa_axum::routes;
 
 use crate::api::{
     backup, collections, communities, database, description, documents, entities, graph, health, job_types, jobs, keys,
-    search, upload,
+    metrics, search, upload,
 };
 use crate::error::shortened;
+use crate::metrics::Measured;
 use crate::{AppState, Error, access, auth};
 
 /// All paths with their descriptions. A test fails when one is added without.
@@ -63,6 +64,7 @@ pub(crate) fn paths() -> OpenApiRouter<AppState> {
         .routes(routes!(health::live::handle))
         .routes(routes!(health::ready::handle))
         .routes(routes!(health::version::handle))
+        .routes(routes!(metrics::handle))
         .routes(routes!(description::openapi::handle))
         .routes(routes!(description::docs::handle))
         .routes(routes!(description::docs::script))
@@ -102,7 +104,9 @@ fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
 
 async fn log_request(request: Request, next: Next) -> Response {
     let (method, path, begun) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
+    let measured = Measured::new(&method, request.extensions().get());
     let response = next.run(request).await;
+    measured.answered(response.status());
     tracing::debug!(
         http.method = %method,
         http.path = %shortened(&path),

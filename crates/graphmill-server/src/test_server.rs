@@ -100,7 +100,9 @@ impl TestServer {
         let query_embedder = QueryEmbedder::new(embedder);
         let backup = Arc::new(OneBackup::default());
         let models = Arc::new(ModelProvider::new(&ModelSettings::default(), cache).unwrap());
-        let services = Services { jobs, graph, query_embedder, models, blobs, disk, maintenance, keys, backup, clock };
+        let databases = vec![("jobs", dir.path().join("jobs.db")), ("cache", dir.path().join("cache.db"))];
+        let services =
+            Services { jobs, graph, query_embedder, models, blobs, databases, disk, maintenance, keys, backup, clock };
         let state = AppState::new(services, config);
         Self { router: router(state.clone()), state, dir }
     }

@@ -104,6 +104,10 @@ pub trait JobStore: CollectionStore {
     /// Time until the next pending job of a type that is not paused becomes due; `None` when there is none. Zero when one is due now.
     async fn next_due(&self) -> Result<Option<Duration>>;
 
+    /// How long the job that has waited longest since it became due waits, of each type that has such a job (paused types and jobs that wait for an
+    /// exclusive key too).
+    async fn queue_ages(&self) -> Result<Vec<(JobType, Duration)>>;
+
     /// Renews a lease. Runs on a connection of its own, so that it never waits behind other writes.
     async fn renew(&self, fence: Fence, lease: Duration) -> Result<()>;
 

@@ -108,6 +108,9 @@ impl Assembly {
             query_embedder: QueryEmbedder::new(stores.models.of(&ModelChoice::default())?.embedder),
             blobs: stores.blobs.clone(),
             models: stores.models.clone(),
+            databases: ["jobs", "graph", "graph.search", "cache"]
+                .map(|name| (name, config.data_dir.join(format!("{name}.db"))))
+                .into(),
             disk: stores.disk.clone(),
             maintenance: maintenance.clone(),
             backup: stores.backup.clone(),

@@ -12,6 +12,7 @@ use super::in_flight::InFlight;
 use super::summaries::OpenAiSummariser;
 use super::{PROMPT_VERSION, Surroundings, TRIES, prompt};
 use crate::entity_types::{keep_types, parameter};
+use crate::metrics::Kind;
 use crate::usage::Usage;
 use crate::{
     CallContext, ChunkInput, Endpoint, EntityExtractor, Error, Extraction, ExtractorVersion, ModelSettings, Quarantined,
@@ -83,6 +84,7 @@ impl OpenAiExtractor {
             kept.into_iter().next().flatten().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let read = said.and_then(|said| self.read(&said.content, said.cut, &chunk).ok());
         Usage::add(&ctx.usage.cache_hits, u64::from(read.is_some()));
+        Kind::Extraction.looked_up(usize::from(read.is_some()), usize::from(read.is_none()));
         Ok(read.map(|extraction| Extraction { from_cache: true, ..extraction }))
     }
 
@@ -92,6 +94,7 @@ impl OpenAiExtractor {
             system: prompt::system(self.types.as_deref()),
             user: prompt::user(chunk),
             harmless: prompt::user(&harmless),
+            kind: Kind::Extraction,
             about: "chunk",
         }
     }
@@ -129,6 +132,7 @@ impl EntityExtractor for OpenAiExtractor {
                 Answered::Said(said) => said,
                 Answered::Bad(reason) => {
                     Usage::add(&ctx.usage.bad_answers, 1);
+                    Kind::Extraction.bad_answer();
                     bad = reason;
                     continue;
                 }
@@ -144,6 +148,7 @@ impl EntityExtractor for OpenAiExtractor {
                 }
                 Err(reason) => {
                     Usage::add(&ctx.usage.bad_answers, 1);
+                    Kind::Extraction.bad_answer();
                     bad = reason.to_owned();
                 }
             }

@@ -10,6 +10,7 @@ use super::answer;
 use super::refusal::Refusal;
 use super::transport::{Failure, Transport};
 use super::{Surroundings, TRIES};
+use crate::metrics::Kind;
 use crate::usage::Usage;
 use crate::{CallContext, Endpoint, Error, ModelSettings};
 
@@ -34,6 +35,8 @@ pub(super) struct Question {
     pub(super) user: String,
     /// A question of the same kind to which nobody can object: tells whether a refusal is this question's fault or the configuration's.
     pub(super) harmless: String,
+    /// As it is counted.
+    pub(super) kind: Kind,
     /// `chunk`, `community`: for messages.
     pub(super) about: &'static str,
 }
@@ -89,8 +92,8 @@ impl Chat {
     ) -> Result<Answered, Error> {
         loop {
             let body = self.body(&question.system, &question.user, temperature);
-            let failure = match self.transport.post("chat/completions", &body, ctx).await {
-                Ok(bytes) => return Ok(read_reply(&bytes, ctx)),
+            let failure = match self.transport.post(question.kind, "chat/completions", &body, ctx).await {
+                Ok(bytes) => return Ok(read_reply(&bytes, question.kind, ctx)),
                 Err(failure) => failure,
             };
             match failure {
@@ -119,7 +122,7 @@ impl Chat {
             Refusal::RateLimited(_) => "HTTP 429".to_owned(),
         };
         let body = self.body(&question.system, &question.harmless, 0.0);
-        match self.transport.post("chat/completions", &body, ctx).await {
+        match self.transport.post(question.kind, "chat/completions", &body, ctx).await {
             Ok(_) | Err(Failure::Answer(_)) => {
                 Ok(Answered::Refused(format!("the model server refuses this {about} and takes others: {reason}")))
             }
@@ -132,14 +135,16 @@ impl Chat {
 }
 
 /// What the model said, or why there is nothing.
-fn read_reply(bytes: &[u8], ctx: &CallContext) -> Answered {
+fn read_reply(bytes: &[u8], kind: Kind, ctx: &CallContext) -> Answered {
     // Read leniently: a lone surrogate in a sentence must not cost the answer.
     let Some(reply) = std::str::from_utf8(bytes).ok().and_then(answer::parse_whole) else {
         return Answered::Bad("it is not the JSON of a chat answer".into());
     };
     let tokens = |name: &str| reply.get("usage").and_then(|u| u.get(name)).and_then(Value::as_u64).unwrap_or(0);
-    Usage::add(&ctx.usage.input_tokens, tokens("prompt_tokens"));
-    Usage::add(&ctx.usage.output_tokens, tokens("completion_tokens"));
+    let (input, output) = (tokens("prompt_tokens"), tokens("completion_tokens"));
+    Usage::add(&ctx.usage.input_tokens, input);
+    Usage::add(&ctx.usage.output_tokens, output);
+    kind.tokens(input, output);
     let Some(choice) = reply.get("choices").and_then(|c| c.get(0)) else {
         return Answered::Bad("it has no choices".into());
     };

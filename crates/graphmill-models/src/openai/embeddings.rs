@@ -15,6 +15,7 @@ use super::refusal::Refusal;
 use super::transport::{Failure, Transport};
 use super::vectors::{self, EmbeddingAnswer, Refused};
 use super::{Surroundings, TRIES};
+use crate::metrics::Kind;
 use crate::usage::Usage;
 use crate::{
     CallContext, EmbedAnswer, EmbedInput, Embedder, Endpoint, Error, ModelId, ModelSettings, Quarantined,
@@ -85,6 +86,8 @@ impl OpenAiEmbedder {
             }
         }
         Usage::add(&ctx.usage.cache_hits, (keys.len() - rest.len()) as u64);
+        // What is missing is looked up once more before it is asked for, and counted then.
+        Kind::Embedding.looked_up(keys.len() - rest.len(), 0);
         Ok(rest)
     }
 
@@ -98,6 +101,7 @@ impl OpenAiEmbedder {
         let _claims = self.in_flight.claim(batch.iter().map(|(key, _)| key.clone()).collect()).await;
         let mut answers = Vec::with_capacity(batch.len());
         let rest = self.look_up(batch, &mut answers, ctx).await?;
+        Kind::Embedding.looked_up(0, rest.len());
         if !rest.is_empty() {
             answers.extend(self.settle(&rest, TRIES, ctx).await?);
         }
@@ -168,12 +172,13 @@ impl OpenAiEmbedder {
         let body = json!({ "model": self.transport.model(), "input": texts, "encoding_format": "float" });
         let mut bad = Refused { reason: String::new(), items: Vec::new() };
         for _ in 0..tries.max(1) {
-            let bytes = match self.transport.post("embeddings", &body, ctx).await {
+            let bytes = match self.transport.post(Kind::Embedding, "embeddings", &body, ctx).await {
                 Ok(bytes) => bytes,
                 Err(Failure::Call(error)) => return Err(error),
                 Err(Failure::Body(refusal)) => return Ok(Err(Fault::of(refusal))),
                 Err(Failure::Answer(reason)) => {
                     Usage::add(&ctx.usage.bad_answers, 1);
+                    Kind::Embedding.bad_answer();
                     bad = Refused { reason, items: Vec::new() };
                     continue;
                 }
@@ -182,6 +187,7 @@ impl OpenAiEmbedder {
                 Ok(vectors) => return self.record(items, vectors).await.map(Ok),
                 Err(refused) => {
                     Usage::add(&ctx.usage.bad_answers, 1);
+                    Kind::Embedding.bad_answer();
                     bad = refused;
                 }
             }
@@ -194,6 +200,7 @@ impl OpenAiEmbedder {
             .map_err(|_| Refused { reason: "it is not the JSON of an embedding answer".into(), items: Vec::new() })?;
         let tokens = answer.usage.unwrap_or_default();
         Usage::add(&ctx.usage.input_tokens, tokens.prompt_tokens);
+        Kind::Embedding.tokens(tokens.prompt_tokens, 0);
         let vectors = vectors::read(answer, count, self.dimension.get().copied())?;
         if vectors.iter().all(|v| self.fits(v)) {
             return Ok(vectors);
@@ -214,7 +221,7 @@ impl OpenAiEmbedder {
     /// A 400 that says no more may be this text's fault or the configuration's: a harmless text tells which.
     async fn rule_out_refusal_of_everything(&self, reason: &str, ctx: &CallContext) -> Result<(), Error> {
         let body = json!({ "model": self.transport.model(), "input": ["test"], "encoding_format": "float" });
-        match self.transport.post("embeddings", &body, ctx).await {
+        match self.transport.post(Kind::Embedding, "embeddings", &body, ctx).await {
             Ok(_) | Err(Failure::Answer(_)) => Ok(()),
             Err(Failure::Call(error)) => Err(error),
             Err(Failure::Body(_)) => {

@@ -11,6 +11,7 @@ use super::TRIES;
 use super::answer;
 use super::conversation::{Answered, Chat, Question, Said, TEMPERATURES};
 use super::in_flight::InFlight;
+use crate::metrics::Kind;
 use crate::summariser::{CommunityInput, MemberInput, Summariser, Summary};
 use crate::usage::Usage;
 use crate::{CallContext, Error, Quarantined};
@@ -56,6 +57,7 @@ impl OpenAiSummariser {
             kept.into_iter().next().flatten().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let read = said.and_then(|said| read(&said.content).ok());
         Usage::add(&ctx.usage.cache_hits, u64::from(read.is_some()));
+        Kind::Summary.looked_up(usize::from(read.is_some()), usize::from(read.is_none()));
         Ok(read)
     }
 }
@@ -84,6 +86,7 @@ impl Summariser for OpenAiSummariser {
                 Answered::Said(said) => said,
                 Answered::Bad(reason) => {
                     Usage::add(&ctx.usage.bad_answers, 1);
+                    Kind::Summary.bad_answer();
                     bad = reason;
                     continue;
                 }
@@ -99,6 +102,7 @@ impl Summariser for OpenAiSummariser {
                 }
                 Err(reason) => {
                     Usage::add(&ctx.usage.bad_answers, 1);
+                    Kind::Summary.bad_answer();
                     bad = reason.to_owned();
                 }
             }
@@ -111,7 +115,13 @@ impl Summariser for OpenAiSummariser {
 fn question(community: &CommunityInput) -> Question {
     let member = MemberInput { name: "Pump".into(), entity_type: "product".into(), description: "moves water".into() };
     let harmless = CommunityInput { size: 1, members: vec![member], relations: Vec::new() };
-    Question { system: SYSTEM.into(), user: user(community), harmless: user(&harmless), about: "community" }
+    Question {
+        system: SYSTEM.into(),
+        user: user(community),
+        harmless: user(&harmless),
+        kind: Kind::Summary,
+        about: "community",
+    }
 }
 
 fn user(community: &CommunityInput) -> String {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::gate::Gate;
 use super::refusal::{self, Refusal};
 use super::{Surroundings, TRIES, retry_after};
+use crate::metrics::{Kind, Outcome};
 use crate::usage::{Pause, Usage};
 use crate::{CallContext, Endpoint, Error, ModelSettings, Secret};
 
@@ -102,14 +103,23 @@ impl Transport {
     }
 
     /// Posts `body` to `path` below the base address; waits, tries again, and returns the body of a 200.
-    pub(super) async fn post(&self, path: &str, body: &Value, ctx: &CallContext) -> Result<Vec<u8>, Failure> {
+    pub(super) async fn post(
+        &self,
+        kind: Kind,
+        path: &str,
+        body: &Value,
+        ctx: &CallContext,
+    ) -> Result<Vec<u8>, Failure> {
         let (mut failures, mut refusals) = (0, 0);
         loop {
             let entered = self.gate.enter(self.longest_wait, ctx).await;
             let place = entered.map_err(|after| Failure::Call(self.rate_limited(after)))?;
             Usage::add(&ctx.usage.requests, 1);
             Usage::add(&ctx.usage.retries, u64::from(failures + refusals > 0));
-            let (refusal, told) = match self.send(path, body).await {
+            let call = kind.call();
+            let sent = self.send(path, body).await;
+            call.ended(outcome(&sent));
+            let (refusal, told) = match sent {
                 Ok(Sent::Body(bytes)) => {
                     place.succeeded();
                     return Ok(bytes);
@@ -192,6 +202,17 @@ impl Transport {
     /// The server answers, but with nothing that can be used.
     pub(super) fn bad_answers(&self, reason: String) -> Error {
         Error::BadAnswers { model: self.model.clone(), host: self.host.clone(), reason }
+    }
+}
+
+/// How a request is counted.
+fn outcome(sent: &reqwest::Result<Sent>) -> Outcome {
+    match sent {
+        Ok(Sent::Body(_)) => Outcome::Answered,
+        Ok(Sent::TooLarge) => Outcome::TooLong,
+        Ok(Sent::Refused(Refusal::RateLimited(_), _)) => Outcome::RateLimited,
+        Ok(Sent::Refused(Refusal::Transient(_), _)) | Err(_) => Outcome::Unavailable,
+        Ok(Sent::Refused(..)) => Outcome::Refused,
     }
 }
 

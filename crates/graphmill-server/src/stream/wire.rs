@@ -10,6 +10,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
+use crate::metrics::Reader;
+
 /// The stream is over: the client is gone, silent or does not read.
 #[derive(Debug)]
 pub(super) struct Gone;
@@ -41,12 +43,13 @@ pub(super) struct SocketWire {
     /// When the client last said anything.
     heard: Instant,
     silence: Duration,
+    _counted: Reader,
 }
 
 impl SocketWire {
     /// A client that says and takes nothing for `silence` is gone.
     pub(super) fn new(socket: WebSocket, silence: Duration) -> Self {
-        Self { socket, heard: Instant::now(), silence }
+        Self { socket, heard: Instant::now(), silence, _counted: Reader::websocket() }
     }
 
     async fn send(&mut self, frame: Frame) -> Result<(), Gone> {
@@ -99,6 +102,7 @@ impl Wire for SocketWire {
 pub(super) struct EventsWire {
     out: mpsc::Sender<Bytes>,
     silence: Duration,
+    _counted: Reader,
 }
 
 impl EventsWire {
@@ -116,7 +120,7 @@ impl EventsWire {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // A proxy that gathers an answer before it passes it on would make a stream of it no stream.
         headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-        (Self { out, silence }, response)
+        (Self { out, silence, _counted: Reader::sse() }, response)
     }
 
     async fn send(&self, piece: String) -> Result<(), Gone> {

@@ -133,6 +133,28 @@ pub async fn snoozed_jobs_wait_for_their_time(f: &mut dyn Fixture) {
     assert_eq!(claim_one(&*store).await.fence.job, late.id);
 }
 
+/// The age of the queue is that of the job that has been due longest, type by type; jobs that run or are not due do not count.
+pub async fn the_oldest_due_job_is_known(f: &mut dyn Fixture) {
+    let (store, clock) = (f.store(), f.clock());
+    let second = Duration::from_secs(1);
+    let ages = async || store.queue_ages().await.expect("ages");
+    assert_eq!(ages().await, []);
+    enqueue(&*store, NewJob { delay: second * 90, ..job() }).await;
+    let exclusive = || NewJob { job_type: JobType::Reindex, exclusive_key: Some("layers:default".into()), ..job() };
+    enqueue(&*store, exclusive()).await;
+    assert_eq!(claim_one(&*store).await.job.job_type, JobType::Reindex);
+    clock.advance(second * 10);
+    assert_eq!(ages().await, [], "one is not due, one runs");
+    enqueue(&*store, exclusive()).await;
+    assert!(claim(&*store, 4).await.is_empty(), "it waits for the other one");
+    clock.advance(second * 20);
+    assert_eq!(ages().await, [(JobType::Reindex, second * 20)]);
+    clock.advance(second * 70);
+    let mut both = ages().await;
+    both.sort();
+    assert_eq!(both, [(JobType::Ingestion, second * 10), (JobType::Reindex, second * 90)]);
+}
+
 /// While a job waits for another one with its key, its message names that one, and goes back to normal when it can run.
 pub async fn a_parked_job_says_for_which_it_waits(f: &mut dyn Fixture) {
     let (store, clock) = (f.store(), f.clock());

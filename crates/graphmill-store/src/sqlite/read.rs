@@ -1,7 +1,7 @@
 //! Reading one job and what belongs to it.
 
 use bytes::Bytes;
-use graphmill_core::{DocumentId, ErrorCode, JobEvent, JobId, JobStatus, Timestamp};
+use graphmill_core::{DocumentId, ErrorCode, JobEvent, JobId, JobStatus, JobType, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -170,4 +170,15 @@ pub(crate) fn next_due(conn: &Connection, now: Timestamp) -> Result<Option<std::
         .query_row([], |row| time(row, 0))
         .optional()?;
     Ok(next.map(|at| at.since(now)))
+}
+
+/// Age of the oldest due job of each type.
+pub(crate) fn queue_ages(conn: &Connection, now: Timestamp) -> Result<Vec<(JobType, std::time::Duration)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT job_type, min(run_at) FROM (SELECT job_type, run_at FROM job WHERE queue = 'ready' \
+         UNION ALL SELECT job_type, run_at FROM job WHERE queue = 'parked' \
+         UNION ALL SELECT job_type, run_at FROM job WHERE queue = 'later' AND run_at <= ?1) GROUP BY job_type",
+    )?;
+    let ages = statement.query_map([now.as_millis()], |row| Ok((word(row, 0)?, now.since(time(row, 1)?))))?;
+    Ok(ages.collect::<rusqlite::Result<_>>()?)
 }

@@ -142,6 +142,11 @@ impl JobStore for SqliteJobStore {
         self.readers.read(move |conn| read::next_due(conn, now)).await
     }
 
+    async fn queue_ages(&self) -> Result<Vec<(JobType, Duration)>> {
+        let now = self.clock.now();
+        self.readers.read(move |conn| read::queue_ages(conn, now)).await
+    }
+
     async fn renew(&self, fence: Fence, lease: Duration) -> Result<()> {
         self.leases.renew(fence, lease).await
     }

@@ -18,6 +18,7 @@ mod faults;
 mod graph_reading;
 mod job_control;
 mod kill;
+mod metrics;
 mod models;
 mod parser;
 mod purge;
