@@ -74,6 +74,11 @@ pub(crate) const KEYS: &[Key] = &[
     Key { name: "llm.model", default: "", help: "its model" },
     Key { name: "llm.api_key", default: "", help: "its key" },
     Key { name: "model_concurrency", default: "8", help: "requests at once to each model server" },
+    Key {
+        name: "model_wait_seconds",
+        default: "20",
+        help: "longest pause of a model server that a running job waits out; for longer ones it sleeps",
+    },
     Key { name: "parser.memory_mb", default: "2048", help: "memory of a parser process, in MB" },
     Key { name: "parser.page_seconds", default: "30", help: "longest time on one page" },
     Key { name: "parser.cpu_seconds", default: "600", help: "longest computing time for one document" },
@@ -199,6 +204,7 @@ impl Config {
                 embedding: endpoint(layers, "embedding")?,
                 llm: endpoint(layers, "llm")?,
                 concurrency,
+                longest_wait: Duration::from_secs(layers.number("model_wait_seconds", 0..=3_600)?),
                 ..ModelSettings::default()
             },
             parser,

@@ -24,7 +24,7 @@ async fn an_ingestion_with_a_rate_limit_is_seen_in_every_measure() {
             .env("GRAPHMILL_EMBEDDING_MODEL", "fake-embedding")
             .env("GRAPHMILL_LLM_URL", models.url())
             .env("GRAPHMILL_LLM_MODEL", "fake-chat")
-            .env("GRAPHMILL_MODEL_LONGEST_WAIT", "0.5")
+            .env("GRAPHMILL_MODEL_WAIT_SECONDS", "0")
     });
     let app = app.await.unwrap();
     let (before, _) = scrape(&app).await;

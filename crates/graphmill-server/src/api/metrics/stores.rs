@@ -19,7 +19,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The layers of all collections.
 #[derive(Debug, Default, PartialEq)]
 struct Layers {
-    collections: u64,
     /// Chunks without a vector, of all collections.
     chunks_without_vector: u64,
     /// Collections whose layer is stale: embeddings, similarities, communities.
@@ -34,8 +33,9 @@ pub(super) async fn read(state: &AppState, readings: &Readings) {
     let up = [("jobs", jobs.is_some()), ("graph", graph.is_some())];
     let up = up.map(|(store, up)| (vec![store], f64::from(u8::from(up))));
     readings.gauges("graphmill_store_up", "Whether a store answered for these measures.", &["store"], up);
-    if let Some((types, ages)) = jobs {
+    if let Some((types, ages, collections)) = jobs {
         tell_jobs(&types, &ages, readings);
+        readings.gauge("graphmill_collections", "Collections that there are.", collections as f64);
     }
     if let Some(layers) = graph {
         tell_layers(&layers, readings);
@@ -51,17 +51,17 @@ async fn asked<T, E: Display>(store: &str, question: impl Future<Output = Result
     None
 }
 
-type Queue = (Vec<JobTypeRecord>, Vec<(JobType, Duration)>);
+/// Types of jobs, how long the oldest due one of each waits, and how many collections there are.
+type Queue = (Vec<JobTypeRecord>, Vec<(JobType, Duration)>, u64);
 
 async fn queue(jobs: &dyn JobStore) -> graphmill_store::Result<Queue> {
-    Ok((jobs.job_types(None).await?, jobs.queue_ages().await?))
+    Ok((jobs.job_types(None).await?, jobs.queue_ages().await?, jobs.collections(0, 1).await?.1))
 }
 
 async fn layers(graph: &dyn GraphStore) -> graphmill_graph::Result<Layers> {
     let mut all = Layers::default();
     for collection in graph.collections().await? {
         let report = graph.layer_report(&collection).await?;
-        all.collections += 1;
         all.chunks_without_vector += report.embeddings.chunks_without_vector;
         let stale = [report.embeddings.stale, report.similarities.stale, report.communities.stale];
         stale.into_iter().zip(&mut all.stale).for_each(|(stale, n)| *n += u64::from(stale));
@@ -86,7 +86,6 @@ fn tell_jobs(types: &[JobTypeRecord], ages: &[(JobType, Duration)], readings: &R
 }
 
 fn tell_layers(layers: &Layers, readings: &Readings) {
-    readings.gauge("graphmill_collections", "Collections of the graph.", layers.collections as f64);
     let help = "Live chunks without a vector in the active space of their collection.";
     readings.gauge("graphmill_chunks_without_vector", help, layers.chunks_without_vector as f64);
     let names = ["embeddings", "similarities", "communities"];
