@@ -79,6 +79,8 @@ codes! {
     Forbidden = "forbidden",
     /// There is a key of this name.
     KeyExists = "key_exists",
+    /// What was asked would revoke the only keys as a side effect.
+    LastKeys = "last_keys",
     /// Too many wrong tokens came from this address.
     TooManyRequests = "too_many_requests",
     /// The job's state does not allow a cancel.

@@ -119,6 +119,10 @@ pub trait GraphStore: Send + Sync + 'static {
     /// Removes the document's unplaced chunks; answers how many.
     async fn sweep_document(&self, document: DocumentId) -> Result<u64>;
 
+    /// Removes what searches keep beside the graph of chunks that are gone (their words and vectors in another form), which would go some day by
+    /// itself. Reads what is kept of the whole collection.
+    async fn compact_search(&self, collection: &CollectionId) -> Result<()>;
+
     /// Documents that have unplaced chunks, at most `limit`.
     async fn unplaced_documents(&self, limit: u32) -> Result<Vec<DocumentId>>;
 

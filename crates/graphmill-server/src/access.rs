@@ -150,10 +150,13 @@ pub(crate) async fn enforce(State(state): State<AppState>, request: Request, nex
     let mut response = if is_preflight { preflight() } else { next.run(request).await };
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("link, retry-after"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     headers.append(header::VARY, HeaderValue::from_static("origin"));
     response
 }
+
+/// Headers of answers that scripts of allowed origins may read beside the usual ones.
+const EXPOSED: &str = "content-disposition, content-range, etag, idempotency-replayed, link, location, retry-after";
 
 fn preflight() -> Response {
     let allow = [
@@ -260,6 +263,12 @@ mod tests {
             (answer.status.as_u16(), answer.headers["access-control-allow-origin"].to_str().unwrap()),
             (404, "https://app.example")
         );
+        let exposed = answer.headers["access-control-expose-headers"].to_str().unwrap();
+        for name in
+            ["etag", "content-range", "content-disposition", "location", "idempotency-replayed", "retry-after", "link"]
+        {
+            assert!(exposed.split(", ").any(|exposed| exposed == name), "{name} in {exposed}");
+        }
         let answer = call("OPTIONS", "/api/jobs", &[ours, app, ("access-control-request-method", "POST")]).await;
         assert_eq!(
             (answer.status.as_u16(), answer.headers["access-control-allow-methods"].to_str().unwrap()),

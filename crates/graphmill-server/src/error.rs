@@ -170,6 +170,7 @@ pub fn status_of(code: ErrorCode) -> StatusCode {
         | C::IdempotencyInFlight
         | C::KeyExists
         | C::QuotaExceeded
+        | C::LastKeys
         | C::CollectionDeleting
         | C::CollectionExists
         | C::SpaceMismatch

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use graphmill_core::Clock;
+use graphmill_core::{Clock, CollectionId};
 use graphmill_store::keys::{CreatedKey, KeyId, KeyName, KeyRecord, KeyToken, NewKey, SecretHash};
 use graphmill_store::{KeyStore, Result};
 use parking_lot::RwLock;
@@ -63,6 +63,10 @@ pub(crate) enum Denied {
     /// The token is not known.
     Wrong,
 }
+
+/// The only keys that there are, all bound to the collection that was to be deleted.
+#[derive(Debug)]
+pub(crate) struct LastKeys(pub(crate) Vec<KeyName>);
 
 impl KeyRing {
     /// Reads the keys that there are.
@@ -164,6 +168,42 @@ impl KeyRing {
             Ok(revoked)
         })
         .await
+    }
+
+    /// Accepts the deletion of a collection, which revokes the keys that are bound to it; answers their names too. Carried out whole even when the
+    /// caller goes away.
+    ///
+    /// Refused when they are the only keys, since callers without a key would be let in: that is for people to decide, not a side effect.
+    pub(crate) async fn delete_collection<T: Send + 'static>(
+        self: &Arc<Self>,
+        collection: CollectionId,
+        accept: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<std::result::Result<(T, Vec<KeyName>), LastKeys>> {
+        let ring = self.clone();
+        whole(async move {
+            let _alone = ring.changing.lock().await;
+            let bound = ring.bound_to(&collection);
+            if !bound.is_empty() && bound.len() == ring.len() {
+                return Ok(Err(LastKeys(bound.into_iter().map(|(name, _)| name).collect())));
+            }
+            let accepted = match accept.await {
+                Ok(accepted) => accepted,
+                Err(error) => return Err(ring.read_again(error).await),
+            };
+            bound.iter().for_each(|(_, id)| ring.remove(*id));
+            Ok(Ok((accepted, bound.into_iter().map(|(name, _)| name).collect())))
+        })
+        .await
+    }
+
+    /// Keys that are bound to a collection, by name.
+    fn bound_to(&self, collection: &CollectionId) -> Vec<(KeyName, KeyId)> {
+        let held = self.held.read();
+        let records = held.keys.values().map(|entry| &entry.record);
+        let bound = records.filter(|record| record.collection.as_ref() == Some(collection));
+        let mut bound: Vec<_> = bound.map(|record| (record.name.clone(), record.id)).collect();
+        bound.sort();
+        bound
     }
 
     fn put(&self, record: KeyRecord) {

@@ -111,7 +111,7 @@ pub trait CollectionStore: Send + Sync + 'static {
     // --- deletion --------------------------------------------------------------------------------------------------------------
 
     /// Accepts the deletion of a collection: takes a ticket; from here nothing new is accepted for it and none of its jobs is claimed. Its
-    /// running jobs are cancelled, but those that are publishing. Durable. Accepting it again gives the same answer; `None` when there is no such
+    /// running jobs are cancelled, but those that are publishing. Keys that are bound to it are revoked. Durable. Accepting it again gives the same answer; `None` when there is no such
     /// collection. `graph_items`: things of it in the graph.
     async fn accept_collection_delete(
         &self,

@@ -29,6 +29,9 @@ pub trait JobStore: CollectionStore {
     /// Random id of this store, made once; a graph store is bound to it.
     fn id(&self) -> [u8; 16];
 
+    /// Random name of the order that positions of events are in: another one after a restore, which gives positions once more.
+    fn event_order(&self) -> [u8; 16];
+
     /// Told after the commit of every change of a job. A receiver that lags reads the present state anew.
     fn changes(&self) -> broadcast::Receiver<JobChange>;
 

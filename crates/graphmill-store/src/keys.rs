@@ -29,7 +29,7 @@ static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
 /// Where keys are kept. Both writes are durable.
 #[async_trait]
 pub trait KeyStore: Send + Sync + 'static {
-    /// Keeps a new key. Its name must be free.
+    /// Keeps a new key. Its name must be free. [`crate::Error::CollectionDeleting`]: of one that is being deleted.
     async fn create_key(&self, key: NewKey) -> Result<CreatedKey>;
 
     /// All keys with the hashes of their secrets, by name.

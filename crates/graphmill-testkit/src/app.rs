@@ -161,6 +161,17 @@ impl TestApp {
         &self.http
     }
 
+    /// All requests from now on show this key.
+    ///
+    /// # Panics
+    /// It has not the shape of one.
+    pub fn use_token(&mut self, token: &str) {
+        let value = format!("Bearer {token}").parse().expect("a token is a header's value");
+        let headers = [(reqwest::header::AUTHORIZATION, value)].into_iter().collect();
+        let built = reqwest::Client::builder().no_proxy().default_headers(headers).build();
+        self.http = built.expect("a client was built before");
+    }
+
     /// Process id, while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().and_then(Child::id)

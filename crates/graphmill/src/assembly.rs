@@ -319,7 +319,7 @@ fn server_config(config: &Config, address: SocketAddr, tls: Option<Arc<Tls>>) ->
         },
         workers: BTreeMap::from([
             (JobType::Ingestion, config.workers),
-            (JobType::Reindex, 1),
+            (JobType::Reindex, config.reindex_workers),
             (JobType::Clustering, 1),
         ]),
         ..ServerConfig::default()

@@ -15,7 +15,9 @@ const FORMAT: u32 = 1;
 const FIRST: &str = "graphmill-backup.json";
 /// Last entry.
 const LAST: &str = "end.json";
+/// The database of jobs, by entry.
+pub(crate) const JOBS: &str = "jobs.db";
 /// The databases, by entry.
-pub(crate) const DATABASES: [&str; 3] = ["jobs.db", "graph.db", "cache.db"];
+pub(crate) const DATABASES: [&str; 3] = [JOBS, "graph.db", "cache.db"];
 /// Where blobs stand in the archive and in a data folder.
 pub(crate) const BLOBS: &str = "blobs";

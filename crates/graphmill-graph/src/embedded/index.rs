@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::vectors::spaces_of;
 use crate::varint::Malformed;
 use crate::{Error, Result};
 
@@ -167,6 +168,32 @@ impl SearchIndex {
         if let Err(error) = forgotten {
             tracing::warn!(%error, "the index of searches still holds what is gone; the next sweep tries again");
         }
+    }
+
+    /// Removes whatever is gone from a collection: words and rounded vectors of deleted documents that a merge would find some day. Each segment and
+    /// block is a transaction of its own, so that searches go on beside it.
+    pub(super) fn compact(&self, graph: &Connection, collection: i64) -> Result<()> {
+        if !self.path.exists() {
+            return Ok(());
+        }
+        self.healing(|| {
+            // Somebody who reads an earlier state may merge what is gone into a new segment meanwhile: until nothing is found.
+            loop {
+                let segments = self.read(|conn| merge::with_gone(conn, graph, collection))?;
+                for segment in &segments {
+                    self.write(|conn| merge::compact(conn, graph, collection, *segment))?;
+                }
+                if segments.is_empty() {
+                    break;
+                }
+            }
+            for space in spaces_of(graph, collection)? {
+                for block in self.read(|conn| vectors::with_gone(conn, graph, space.id))? {
+                    self.write(|conn| vectors::compact(conn, graph, space.id, block))?;
+                }
+            }
+            Ok(())
+        })
     }
 
     /// Runs `search`; when the index turns out to be damaged, once more after making it anew.

@@ -220,6 +220,11 @@ impl GraphStore for EmbeddedGraph {
         }
     }
 
+    async fn compact_search(&self, collection: &CollectionId) -> Result<()> {
+        let index = Arc::clone(&self.index);
+        self.read_collection(collection, move |conn, key| index.compact(conn, key)).await
+    }
+
     async fn unplaced_documents(&self, limit: u32) -> Result<Vec<DocumentId>> {
         self.readers.read(move |conn| remove::unplaced_documents(conn, limit)).await
     }

@@ -284,3 +284,93 @@ async fn nothing_of_a_removed_collection_stays_in_the_index() {
     assert_eq!(rows("SELECT count(*) FROM posting WHERE segment NOT IN (SELECT segment FROM text_segment)"), 0);
     assert_as_expected(&graph, &space, &[kept]).await;
 }
+
+/// What a purge asks for: however little is gone, its words and vectors leave the index, and what is live is found as before.
+#[tokio::test]
+async fn a_compaction_leaves_nothing_of_what_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let graph = open(folder.path()).unwrap();
+    let space = space(&graph).await;
+    let mut numbers = Numbers(11);
+    let mut drafts = Vec::new();
+    for n in 0..5 {
+        let mut draft = draft(&format!("{n}.md"), 120, &space, &mut numbers);
+        draft.chunks[3].0 = format!("secretword{n} pump");
+        draft.put(&graph, n + 1).await;
+        drafts.push(draft);
+    }
+    assert_as_expected(&graph, &space, &drafts).await;
+    let rows = |sql: &str| -> i64 {
+        let conn = rusqlite::Connection::open(index_file(folder.path())).unwrap();
+        conn.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let indexed = || {
+        let vectors = rows("SELECT sum(vectors) FROM vector_block");
+        assert_eq!(rows("SELECT vectors FROM vector_space"), vectors);
+        (rows("SELECT sum(chunks) FROM text_segment"), vectors)
+    };
+    let secret = |n: u64| rows(&format!("SELECT count(*) FROM posting WHERE term = 'secretword{n}'"));
+    assert_eq!((indexed(), secret(1)), ((600, 600), 1));
+    let gone = drafts.remove(1);
+    graph.remove(&CollectionId::default(), gone.id(), Seq(20)).await.unwrap();
+    assert_eq!(graph.sweep_document(gone.id()).await.unwrap(), 120);
+    assert_eq!((indexed(), secret(1)), ((600, 600), 1), "so few are not worth a merge");
+    for _ in 0..2 {
+        graph.compact_search(&CollectionId::default()).await.unwrap();
+        assert_eq!((indexed(), secret(1), secret(2)), ((480, 480), 0, 1));
+        assert_as_expected(&graph, &space, &drafts).await;
+    }
+    for draft in std::mem::take(&mut drafts) {
+        graph.remove(&CollectionId::default(), draft.id(), Seq(30)).await.unwrap();
+        graph.sweep_document(draft.id()).await.unwrap();
+    }
+    graph.compact_search(&CollectionId::default()).await.unwrap();
+    let counts =
+        ["text_segment", "posting", "vector_block"].map(|table| rows(&format!("SELECT count(*) FROM {table}")));
+    assert_eq!(counts, [0, 0, 0]);
+    let last = draft("last.md", 20, &space, &mut numbers);
+    last.put(&graph, 40).await;
+    assert_as_expected(&graph, &space, &[last]).await;
+}
+
+/// Compactions and merges beside publications read earlier states than the index was brought up to: nothing that is live is lost by them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn compactions_beside_publications_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let graph = std::sync::Arc::new(open(folder.path()).unwrap());
+    let space = space(&graph).await;
+    let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let compacting = tokio::spawn({
+        let (graph, done) = (graph.clone(), done.clone());
+        async move {
+            while !done.load(std::sync::atomic::Ordering::SeqCst) {
+                graph.compact_search(&CollectionId::default()).await.unwrap();
+            }
+        }
+    });
+    let mut writers = Vec::new();
+    for writer in 0..4_u64 {
+        let (graph, space) = (graph.clone(), space.clone());
+        writers.push(tokio::spawn(async move {
+            let (mut numbers, mut kept) = (Numbers(writer + 50), Vec::new());
+            for n in 0..12 {
+                let draft = draft(&format!("{writer}-{n}.md"), 30, &space, &mut numbers);
+                draft.put(&*graph, 1 + writer * 1_000 + n).await;
+                if n % 3 == 0 {
+                    graph.remove(&CollectionId::default(), draft.id(), Seq(9_000 + writer * 100 + n)).await.unwrap();
+                    graph.sweep_document(draft.id()).await.unwrap();
+                } else {
+                    kept.push(draft);
+                }
+            }
+            kept
+        }));
+    }
+    let mut kept = Vec::new();
+    for writer in writers {
+        kept.extend(writer.await.unwrap());
+    }
+    done.store(true, std::sync::atomic::Ordering::SeqCst);
+    compacting.await.unwrap();
+    assert_as_expected(&graph, &space, &kept).await;
+}

@@ -1,9 +1,10 @@
 //! Carries out accepted document deletions, and a step of those of collections in between.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use graphmill_core::CacheUser;
+use graphmill_core::{CacheUser, CollectionId};
 use graphmill_graph::records::RemoveOutcome;
 use graphmill_store::records::DocumentDelete;
 use tokio::sync::Notify;
@@ -42,14 +43,25 @@ async fn round(stores: &Stores) -> Result<bool, ()> {
         tracing::warn!(%error, "open document deletions could not be read");
     })?;
     let full = open.len() == BATCH as usize;
-    let mut failed = false;
+    let (mut failed, mut purges) = (false, Vec::new());
     for delete in open {
-        failed |= carry_out(stores, &delete).await.is_err();
+        match carry_out(stores, &delete).await {
+            Ok(removed) if delete.purge => purges.push((delete, removed)),
+            Ok(removed) => failed |= finish(stores, &delete, removed).await.is_err(),
+            Err(()) => failed = true,
+        }
     }
+    failed |= finish_purges(stores, purges).await.is_err();
     if failed { Err(()) } else { Ok(full) }
 }
 
-async fn carry_out(stores: &Stores, delete: &DocumentDelete) -> Result<(), ()> {
+/// What is left to do of a deletion that was carried out.
+struct Removed {
+    blobs: Vec<String>,
+    purged: Option<Purged>,
+}
+
+async fn carry_out(stores: &Stores, delete: &DocumentDelete) -> Result<Removed, ()> {
     let document = delete.document;
     // Its original and page text go with it, unless a job still names them; what a kill leaves of them, the sweep finds.
     let published = stores.graph.document(document).await.ok().flatten();
@@ -68,6 +80,32 @@ async fn carry_out(stores: &Stores, delete: &DocumentDelete) -> Result<(), ()> {
         tracing::warn!(%document, %error, "staged chunks could not be swept; the periodic sweep will do it");
     }
     let purged = if delete.purge { Some(purge(stores, delete).await?) } else { None };
+    Ok(Removed { blobs, purged })
+}
+
+/// Purges of a collection share the one look through what its searches keep.
+async fn finish_purges(stores: &Stores, purges: Vec<(DocumentDelete, Removed)>) -> Result<(), ()> {
+    let collections: BTreeSet<CollectionId> = purges.iter().map(|(delete, _)| delete.collection.clone()).collect();
+    let mut kept = BTreeSet::new();
+    for collection in collections {
+        if let Err(error) = stores.graph.compact_search(&collection).await {
+            tracing::warn!(%collection, %error, "searches still keep words of purged documents; it is tried again");
+            kept.insert(collection);
+        }
+    }
+    graphmill_core::fault_point!("document_purge.after_index");
+    let mut failed = !kept.is_empty();
+    for (delete, removed) in purges {
+        if !kept.contains(&delete.collection) {
+            failed |= finish(stores, &delete, removed).await.is_err();
+        }
+    }
+    if failed { Err(()) } else { Ok(()) }
+}
+
+/// The last step of a deletion.
+async fn finish(stores: &Stores, delete: &DocumentDelete, removed: Removed) -> Result<(), ()> {
+    let (document, Removed { blobs, purged }) = (delete.document, removed);
     let freed = delete_unnamed(stores, blobs).await;
     stores.jobs.finish_document_delete(delete).await.map_err(|error| {
         tracing::warn!(%document, %error, "a carried out deletion could not be noted; it is carried out again");

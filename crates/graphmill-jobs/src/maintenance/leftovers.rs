@@ -11,7 +11,13 @@ use super::Stores;
 const BATCH: u32 = 500;
 
 pub(super) async fn run(stores: Stores, every: Duration, keep: Duration) {
+    let (mut rounds, mut next_compaction) = (0_u32, 0_u32);
     loop {
+        if rounds == next_compaction {
+            compact_searches(&stores).await;
+            next_compaction = rounds.wrapping_add(rounds_in(keep, every));
+        }
+        rounds = rounds.wrapping_add(1);
         if let Err(error) = sweep_staged(&stores).await {
             tracing::warn!(%error, "staged chunks could not be swept");
         }
@@ -22,6 +28,25 @@ pub(super) async fn run(stores: Stores, every: Duration, keep: Duration) {
             tracing::warn!(%error, "old tombstones could not be forgotten");
         }
         tokio::time::sleep(every).await;
+    }
+}
+
+/// At least one.
+fn rounds_in(time: Duration, every: Duration) -> u32 {
+    let rounds = time.as_millis().checked_div(every.as_millis()).unwrap_or(1);
+    u32::try_from(rounds).unwrap_or(u32::MAX).max(1)
+}
+
+/// Words and vectors of documents that were deleted without a purge go with the first round and then as often as tombstones do.
+async fn compact_searches(stores: &Stores) {
+    let compacted = async {
+        for collection in stores.graph.collections().await? {
+            stores.graph.compact_search(&collection).await?;
+        }
+        Ok::<_, graphmill_graph::Error>(())
+    };
+    if let Err(error) = compacted.await {
+        tracing::warn!(%error, "what searches keep of deleted documents could not be removed");
     }
 }
 

@@ -110,7 +110,7 @@ impl Reader {
     }
 
     fn cursor(&self) -> String {
-        Cursor { store: self.stream.store.id(), position: self.position }.to_string()
+        Cursor { order: self.stream.store.event_order(), position: self.position }.to_string()
     }
 
     /// Everything that was committed by now. A client that is so slow that its position is gone is cut off; when it comes back it is told why.

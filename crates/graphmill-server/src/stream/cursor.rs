@@ -1,20 +1,20 @@
-//! Where a client stands in the order of all events: opaque text that names the store and a position.
+//! Where a client stands in the order of all events: opaque text that names the order and a position in it.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A position in the order of one store.
+/// A position in the order of one store, which a restore begins anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cursor {
-    /// Id of the store.
-    pub(crate) store: [u8; 16],
+    /// Name of the order.
+    pub(crate) order: [u8; 16],
     /// Everything up to here was seen.
     pub(crate) position: u64,
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.store.iter().chain(&self.position.to_be_bytes()) {
+        for byte in self.order.iter().chain(&self.position.to_be_bytes()) {
             write!(f, "{byte:02x}")?;
         }
         Ok(())
@@ -36,10 +36,10 @@ impl FromStr for Cursor {
         for (n, byte) in bytes.iter_mut().enumerate() {
             *byte = u8::from_str_radix(&text[2 * n..2 * n + 2], 16).map_err(|_| NoCursor)?;
         }
-        let (mut store, mut position) = ([0; 16], [0; 8]);
-        store.copy_from_slice(&bytes[..16]);
+        let (mut order, mut position) = ([0; 16], [0; 8]);
+        order.copy_from_slice(&bytes[..16]);
         position.copy_from_slice(&bytes[16..]);
-        Ok(Self { store, position: u64::from_be_bytes(position) })
+        Ok(Self { order, position: u64::from_be_bytes(position) })
     }
 }
 
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn a_cursor_survives_its_text_form() {
         for position in [0, 1, 77_777, u64::MAX] {
-            let cursor = Cursor { store: [7; 16], position };
+            let cursor = Cursor { order: [7; 16], position };
             assert_eq!(cursor.to_string().parse(), Ok(cursor));
         }
         for bad in ["", "5", &"g".repeat(48), &"A".repeat(48), &"a".repeat(47), &"é".repeat(24)] {

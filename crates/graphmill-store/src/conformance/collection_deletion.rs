@@ -8,6 +8,7 @@ use super::Fixture;
 use super::builders::{about, claim, claim_one, collection, completed, enqueue, failed, job};
 use super::collections::of_bytes;
 use crate::collection_store::CollectionMade;
+use crate::keys::{CreatedKey, NewKey};
 use crate::records::BlobRole;
 use crate::requests::{JobFilter, NewJob, PageStart, TicketKind};
 use crate::{Error, JobStore};
@@ -57,6 +58,27 @@ pub async fn a_collection_being_deleted_takes_nothing(f: &mut dyn Fixture) {
     assert!(claim(&*store, 5).await.is_empty(), "none of its jobs is claimed");
     let other = enqueue(&*store, about("x.md", TicketKind::Upload)).await;
     assert_eq!(claim_one(&*store).await.job.id, other.id, "those of others are");
+}
+
+/// Keys that are bound to it go with the acceptance, over a restart too; until it is gone there is no new one, those of others stay.
+pub async fn its_keys_are_revoked(f: &mut dyn Fixture) {
+    let (store, keys) = (f.store(), f.keys());
+    enqueue(&*store, of_bytes("a.md", 10)).await;
+    let bound = |name: &str, to: Option<&str>| NewKey { collection: to.map(collection), ..super::keys::new(name) };
+    for (name, to) in [("a", Some("team")), ("b", Some("team")), ("c", Some("default")), ("d", None)] {
+        keys.create_key(bound(name, to)).await.expect("create");
+    }
+    accept(&*store).await;
+    let refused = keys.create_key(bound("e", Some("team"))).await.expect_err("it would outlive the collection");
+    assert!(matches!(refused, Error::CollectionDeleting(_)), "{refused}");
+    keys.create_key(bound("f", Some("default"))).await.expect("create");
+    drop((store, keys));
+    f.reopen().await;
+    let left = f.keys().keys().await.expect("keys").into_iter().map(|key| key.name.to_string()).collect::<Vec<_>>();
+    assert_eq!(left, ["c", "d", "f"]);
+    carry_out(&*f.store()).await;
+    let again = f.keys().create_key(bound("e", Some("team"))).await.expect("create");
+    assert!(matches!(again, CreatedKey::Created(_)), "{again:?}");
 }
 
 /// Nothing of it is left, and a new one of its name has nothing of the old.

@@ -6,7 +6,7 @@ use super::Fixture;
 use super::builders::collection;
 use crate::keys::{CreatedKey, KeyName, KeyRecord, KeyStore, KeyToken, NewKey};
 
-fn new(name: &str) -> NewKey {
+pub(super) fn new(name: &str) -> NewKey {
     let token = KeyToken::generate();
     let name = name.parse().expect("a name");
     NewKey { id: token.id(), secret_hash: token.secret_hash(), name, read_only: false, collection: None }

@@ -91,7 +91,7 @@ suite! {
     collections: collections_come_into_being_by_use, settings_are_changed_by_version, a_quota_is_exact,
         a_replacement_counts_its_difference, what_ends_unpublished_is_given_back, a_quota_holds_for_uploads_at_once,
         published_documents_are_counted_again;
-    collection_deletion: a_collection_being_deleted_takes_nothing, its_jobs_end_and_go, a_deletion_goes_on_after_a_restart,
+    collection_deletion: a_collection_being_deleted_takes_nothing, its_keys_are_revoked, its_jobs_end_and_go, a_deletion_goes_on_after_a_restart,
         the_default_collection_is_there_again, what_publishes_is_waited_for;
     concurrency: a_hundred_uploads_at_once, nobody_claims_twice, one_failing_write_costs_no_other;
     model: random_walks_agree_with_a_model;

@@ -36,6 +36,8 @@ pub(crate) fn accept(
     tx.conn
         .prepare_cached("UPDATE collection SET delete_seq = ?2, delete_at = ?3, delete_total = ?4 WHERE name = ?1")?
         .execute(params![collection.as_str(), signed(seq.0), accepted_at.as_millis(), signed(total)])?;
+    // A key that outlived its collection would see the next one of that name.
+    tx.conn.prepare_cached("DELETE FROM api_key WHERE collection = ?1")?.execute([collection.as_str()])?;
     // As many as there are workers; those that wait are cancelled by the task, some at a time.
     for held in Held::running(tx.conn)? {
         if held.collection == *collection && !held.intent {

@@ -5,6 +5,7 @@ use graphmill_core::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::open::SqliteJobStore;
+use super::quota::refuse_deleting;
 use super::row::{optional_time, time, word};
 use super::writer::Kind;
 use crate::Result;
@@ -55,6 +56,9 @@ fn create(conn: &Connection, key: &NewKey, now: Timestamp) -> Result<CreatedKey>
     }
     if count >= MOST_KEYS {
         return Ok(CreatedKey::TooMany);
+    }
+    if let Some(collection) = &key.collection {
+        refuse_deleting(conn, collection)?; // it would outlive the collection and see the next one of that name
     }
     conn.prepare_cached(
         "INSERT INTO api_key (id, name, secret_hash, read_only, collection, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",

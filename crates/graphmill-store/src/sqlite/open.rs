@@ -57,6 +57,7 @@ impl SqliteOptions {
 /// Jobs in one SQLite file. The process that opens it is its sole owner: leases of an earlier owner are void.
 pub struct SqliteJobStore {
     pub(super) id: [u8; 16],
+    pub(super) event_order: [u8; 16],
     pub(super) clock: Arc<dyn Clock>,
     pub(super) disk: Option<Arc<DiskGuard>>,
     pub(super) followers: broadcast::Sender<JobChange>,
@@ -82,6 +83,7 @@ impl SqliteJobStore {
         let damage = Arc::new(RwLock::new(None));
         check(&path, &conn, &damage)?;
         let id = store_id(&conn)?;
+        let event_order = event_order(&conn)?;
         super::collections::ensure(&conn, &CollectionId::default(), clock.now())?;
         let last: Option<JobId> =
             conn.query_row("SELECT id FROM job ORDER BY key DESC LIMIT 1", [], |row| job_id(row, 0)).optional()?;
@@ -100,7 +102,21 @@ impl SqliteJobStore {
         let thread = WriterThread { conn, state, gate, disk: disk.clone(), wal: wal_path(&path) };
         let writer = Writer::start("jobs-writer", thread)?;
         let readers = Readers::new(path, readers);
-        Ok(Self { id, clock, disk, followers, writer, leases, readers, damage })
+        Ok(Self { id, event_order, clock, disk, followers, writer, leases, readers, damage })
+    }
+
+    /// Makes a closed file that was put back from a backup begin a new order of events at its next opening: positions that were given after the
+    /// backup are given once more, for other events, and whoever follows the old ones must be told. Blocking.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn forget_event_order(path: &Path) -> Result<()> {
+        let conn = Connection::open(path)?;
+        let of_this_schema = "SELECT 1 FROM pragma_table_info('store') WHERE name = 'events'";
+        if conn.prepare(of_this_schema)?.exists([])? {
+            conn.execute("UPDATE store SET events = NULL", [])?;
+        } // An older one has no name for it yet: the migration leaves it open.
+        conn.close().map_err(|(_, error)| error.into())
     }
 
     /// What the check of a large file, which runs beside the work after opening, found wrong.
@@ -114,6 +130,13 @@ fn store_id(conn: &Connection) -> Result<[u8; 16]> {
     let id: [u8; 16] = rand::random();
     conn.execute("INSERT OR IGNORE INTO store (one, id, ticket) VALUES (1, ?1, 0)", [id])?;
     Ok(conn.query_row("SELECT id FROM store WHERE one = 1", [], |row| row.get(0))?)
+}
+
+/// See the schema.
+fn event_order(conn: &Connection) -> Result<[u8; 16]> {
+    let order: [u8; 16] = rand::random();
+    conn.execute("UPDATE store SET events = ?1 WHERE events IS NULL", [order])?;
+    Ok(conn.query_row("SELECT events FROM store WHERE one = 1", [], |row| row.get(0))?)
 }
 
 fn check(path: &Path, conn: &Connection, damage: &Arc<RwLock<Option<String>>>) -> Result<()> {

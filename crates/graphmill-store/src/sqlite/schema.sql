@@ -1,10 +1,12 @@
 -- Schema 2 of jobs.db. Times are milliseconds since 1970-01-01T00:00:00Z by the store's clock. Words of states and types are those of
 -- graphmill-core. Rows of other tables name a job by its key, which is never used again.
 
+-- `events` names the order of events: a restore forgets it, since positions after the backup are given once more; a store that has none takes a new one.
 CREATE TABLE store (
   one INTEGER PRIMARY KEY CHECK (one = 1),
   id BLOB NOT NULL CHECK (length(id) = 16),
-  ticket INTEGER NOT NULL CHECK (ticket >= 0)
+  ticket INTEGER NOT NULL CHECK (ticket >= 0),
+  events BLOB CHECK (length(events) = 16)
 ) STRICT;
 
 -- `queue` says why a pending job is not running: it is ready, comes later (run_at), or is parked behind a running job with its

@@ -44,6 +44,10 @@ impl JobStore for SqliteJobStore {
         self.id
     }
 
+    fn event_order(&self) -> [u8; 16] {
+        self.event_order
+    }
+
     fn changes(&self) -> broadcast::Receiver<JobChange> {
         self.followers.subscribe()
     }

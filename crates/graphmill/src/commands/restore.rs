@@ -50,6 +50,9 @@ fn restore(dir: &Path, file: &Path) -> anyhow::Result<(Beginning, End)> {
             return Err(error.context(format!("{} cannot be restored", file.display())));
         }
     };
+    let jobs = unfinished.join(backup::JOBS);
+    SqliteJobStore::forget_event_order(&jobs).with_context(|| format!("{} cannot be opened", jobs.display()))?;
+    File::open(&jobs).and_then(|file| file.sync_all()).with_context(cannot)?;
     fault_point!("restore.unpacked");
     move_into_place(dir, &unfinished).with_context(cannot)?;
     Ok(found)

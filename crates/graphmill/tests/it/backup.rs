@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use graphmill_testkit::{AppSettings, TestApp};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::contract::assert_error;
+use crate::events::Events;
 use crate::support::{BINARY, assert_completed, export_count, markdown, start, start_with_faults};
 
 /// Runs a command to its end: exit code and standard error.
@@ -89,6 +91,84 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
     }
     found
+}
+
+async fn hits(app: &TestApp) -> Vec<Value> {
+    let mut found = Vec::new();
+    for query in ["q=valve+inspection&mode=text", "q=pressure+and+flow&mode=vector", "q=pump&mode=hybrid&limit=50"] {
+        let (status, answer) = app.get(&format!("/api/search?{query}")).await.unwrap();
+        assert_eq!(status, 200, "{answer}");
+        assert!(!answer["hits"].as_array().unwrap().is_empty(), "{answer}");
+        found.push(answer["hits"].clone());
+    }
+    found
+}
+
+/// What searches are answered from is not in the archive; the first one of a restored folder finds what the last one of the old found.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_folder_searches_at_once_and_right() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = start().await;
+    let mut documents = Vec::new();
+    for n in 0..4 {
+        let job = app.upload_job(&format!("{n}.md"), markdown(n, 60), &[]).await.unwrap();
+        let page = app.wait_ended(&job).await.unwrap();
+        assert_completed(&page);
+        documents.push(page["metadata"]["document_id"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(app.delete(&format!("/api/documents/{}", documents[1])).await.unwrap().0, 200);
+    let expected = hits(&app).await;
+    assert!(app.settings().data_dir().join("graph.search.db").exists());
+    let file = dir.path().join("all.tar");
+    assert_eq!(run(app.settings(), &["backup", text(&file)]).await.0, 0);
+    let settings = other(dir.path());
+    let (code, err) = run(&settings, &["restore", text(&file)]).await;
+    assert_eq!(code, 0, "{err}");
+    assert!(!settings.data_dir().join("graph.search.db").exists());
+    let copy = TestApp::launch(settings).await.unwrap();
+    assert_eq!(hits(&copy).await, expected);
+}
+
+/// Positions that were given after the backup are given once more by the restored folder, for other events: whoever comes with one is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn cursors_of_before_a_restore_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = start().await;
+    let job = app.upload_job("a.md", markdown(1, 5), &[]).await.unwrap();
+    assert_completed(&app.wait_ended(&job).await.unwrap());
+    let cursor = async |app: &TestApp| {
+        let mut stream = Events::open(app.http(), format!("{}/api/jobs/events", app.url()), None).await;
+        let (_, hello) = stream.next().await.unwrap();
+        hello["cursor"].as_str().unwrap().to_owned()
+    };
+    let follow = async |app: &TestApp, cursor: &str| {
+        let url = format!("{}/api/jobs/events?cursor={cursor}", app.url());
+        app.http().get(url).send().await.unwrap().status().as_u16()
+    };
+    let before = cursor(&app).await;
+    let file = dir.path().join("all.tar");
+    assert_eq!(run(app.settings(), &["backup", text(&file)]).await.0, 0);
+    let job = app.upload_job("b.md", markdown(2, 5), &[]).await.unwrap();
+    assert_completed(&app.wait_ended(&job).await.unwrap());
+    let after = cursor(&app).await;
+    let mut copy = restored(&other(dir.path()), &file).await;
+    // The restored folder comes by as many events of its own.
+    for name in ["c.md", "d.md"] {
+        let job = copy.upload_job(name, markdown(3, 5), &[]).await.unwrap();
+        assert_completed(&copy.wait_ended(&job).await.unwrap());
+    }
+    for old in [&before, &after] {
+        let refused = copy.get(&format!("/api/jobs/events?cursor={old}")).await.unwrap();
+        assert_error(&refused, 410, "cursor_expired");
+        assert_eq!(follow(&app, old).await, 200, "the folder that the backup came from goes on as it was");
+    }
+    let own = cursor(&copy).await;
+    copy.kill().await.unwrap();
+    copy.restart_quiet().await.unwrap();
+    assert_eq!(follow(&copy, &own).await, 200, "the new order outlives restarts");
+    let twice = AppSettings::new(BINARY, dir.path().join("again"));
+    let twice = restored(&twice, &file).await;
+    assert_error(&twice.get(&format!("/api/jobs/events?cursor={own}")).await.unwrap(), 410, "cursor_expired");
 }
 
 /// Whoever dies, under the name that was asked for there is nothing, and what lies beside it cannot be restored.

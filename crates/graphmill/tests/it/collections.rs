@@ -21,7 +21,7 @@ async fn ingest(app: &TestApp, name: &str, text: String, fields: &[(&str, &str)]
 }
 
 /// Rows of every table of a data folder that holds anything, and its files; the server must not run.
-fn contents(folder: &Path) -> BTreeMap<String, i64> {
+pub(crate) fn contents(folder: &Path) -> BTreeMap<String, i64> {
     let mut found = BTreeMap::new();
     for file in ["jobs.db", "graph.db", "graph.search.db", "cache.db"] {
         if !folder.join(file).exists() {
@@ -67,7 +67,7 @@ const OF_NO_COLLECTION: &[&str] = &[
 ];
 
 /// Stops the server and compares its folder with one in which the collection never was.
-async fn assert_nothing_left(app: &mut TestApp, what: &str) {
+pub(crate) async fn assert_nothing_left(app: &mut TestApp, what: &str) {
     app.kill().await.unwrap();
     let mut left = contents(app.settings().data_dir());
     let fresh = tempfile::tempdir().unwrap();

@@ -13,14 +13,14 @@ use crate::contract::assert_error;
 use crate::support::{BINARY, assert_completed, markdown, start};
 
 /// An open stream of events.
-struct Events {
+pub(crate) struct Events {
     body: std::pin::Pin<Box<dyn futures::Stream<Item = reqwest::Result<Vec<u8>>> + Send>>,
     text: Vec<u8>,
     id: Option<String>,
 }
 
 impl Events {
-    async fn open(http: &reqwest::Client, url: String, last: Option<&str>) -> Self {
+    pub(crate) async fn open(http: &reqwest::Client, url: String, last: Option<&str>) -> Self {
         let mut request = http.get(url);
         if let Some(last) = last {
             request = request.header("Last-Event-ID", last);
@@ -33,7 +33,7 @@ impl Events {
     }
 
     /// The next message and its id; `None`: the stream ended, in order or by a cut.
-    async fn next(&mut self) -> Option<(Option<String>, Value)> {
+    pub(crate) async fn next(&mut self) -> Option<(Option<String>, Value)> {
         loop {
             if let Some(end) = self.text.windows(2).position(|w| w == b"\n\n") {
                 let block = String::from_utf8(self.text.drain(..end + 2).collect()).unwrap();
@@ -50,7 +50,7 @@ impl Events {
         }
     }
 
-    async fn read_all(&mut self) -> Vec<(Option<String>, Value)> {
+    pub(crate) async fn read_all(&mut self) -> Vec<(Option<String>, Value)> {
         let mut messages = Vec::new();
         while let Some(message) = self.next().await {
             messages.push(message);

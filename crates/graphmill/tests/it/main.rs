@@ -20,6 +20,7 @@ mod job_control;
 mod kill;
 mod metrics;
 mod models;
+mod nothing_left;
 mod parser;
 mod purge;
 mod reindex;

@@ -46,6 +46,20 @@ impl Block {
         out
     }
 
+    pub(super) fn keys(&self) -> &[i64] {
+        &self.keys
+    }
+
+    /// Leaves out vectors for which `keep` has `false`.
+    pub(super) fn retain(&mut self, keep: &[bool]) {
+        let dimension = self.codes.len().checked_div(self.len()).unwrap_or(0);
+        let kept: Vec<usize> = (0..self.len()).filter(|i| keep[*i]).collect();
+        self.codes = kept.iter().flat_map(|i| self.codes[i * dimension..(i + 1) * dimension].iter().copied()).collect();
+        self.keys = kept.iter().map(|i| self.keys[*i]).collect();
+        self.steps = kept.iter().map(|i| self.steps[*i]).collect();
+        self.errors = kept.iter().map(|i| self.errors[*i]).collect();
+    }
+
     /// Reads what [`Block::encode`] wrote.
     pub(super) fn decode(bytes: &[u8], vectors: usize) -> Result<Self, Malformed> {
         let view = BlockView::new(bytes, vectors)?;
@@ -84,6 +98,10 @@ impl<'a> BlockView<'a> {
             codes,
             dimension: codes.len() / vectors,
         })
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = i64> {
+        self.keys.iter().map(|key| i64::from_le_bytes(*key))
     }
 
     fn key(&self, i: usize) -> i64 {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::Outcome;
 use super::postings::{Segment, members};
-use super::text::write_segment;
+use super::text::{newest_chunk, write_segment};
 use crate::Result;
 
 /// Neighbouring segments of a level that become one.
@@ -91,8 +91,34 @@ fn read_members(conn: &Connection, segment: i64) -> Outcome<Vec<(i64, u32)>> {
 
 /// Which of the chunks are there, placed or not.
 fn live_members(graph: &Connection, members: &[(i64, u32)]) -> Result<Vec<bool>> {
+    live(graph, members.iter().map(|(key, _)| *key))
+}
+
+/// Which of the chunks are there, placed or not. Those that came after the state that `graph` reads count as there: the index may have been brought up by
+/// somebody who reads a later one.
+pub(super) fn live(graph: &Connection, keys: impl Iterator<Item = i64>) -> Result<Vec<bool>> {
+    let newest = newest_chunk(graph)?;
     let mut there = graph.prepare_cached("SELECT 1 FROM chunk WHERE key = ?1")?;
-    members.iter().map(|(key, _)| Ok(there.exists([key])?)).collect()
+    keys.map(|key| Ok(key > newest || there.exists([key])?)).collect()
+}
+
+/// Segments of a collection with a chunk that is gone.
+pub(super) fn with_gone(conn: &Connection, graph: &Connection, collection: i64) -> Outcome<Vec<i64>> {
+    let mut found = Vec::new();
+    for (segment, _) in segments_of(conn, collection)? {
+        if !live_members(graph, &read_members(conn, segment)?)?.iter().all(|live| *live) {
+            found.push(segment);
+        }
+    }
+    Ok(found)
+}
+
+/// Writes a segment anew without what is gone, unless somebody merged it meanwhile.
+pub(super) fn compact(conn: &Connection, graph: &Connection, collection: i64, segment: i64) -> Outcome<()> {
+    if conn.prepare_cached("SELECT 1 FROM text_segment WHERE segment = ?1")?.exists([segment])? {
+        rewrite(conn, graph, collection, &[segment])?;
+    }
+    Ok(())
 }
 
 /// One segment in the place of `run`, without chunks that are gone.

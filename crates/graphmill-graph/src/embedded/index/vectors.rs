@@ -5,6 +5,7 @@ use std::collections::{BinaryHeap, HashSet};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::codes::{BLOCK, Block, BlockView, Query};
+use super::merge::live;
 use super::shortlist::{Candidates, Shortlist};
 use super::{Fault, Outcome, SearchIndex};
 use crate::Result;
@@ -200,6 +201,41 @@ pub(super) fn forget_gone(conn: &Connection, graph: &Connection) -> Outcome<()> 
             forget(conn, space)?;
         }
     }
+    Ok(())
+}
+
+/// Blocks of a space with a chunk that is gone.
+pub(super) fn with_gone(conn: &Connection, graph: &Connection, space: SpaceId) -> Outcome<Vec<i64>> {
+    let mut statement = conn.prepare_cached("SELECT block, vectors, codes FROM vector_block WHERE space = ?1")?;
+    let (mut rows, mut found) = (statement.query([space.0])?, Vec::new());
+    while let Some(row) = rows.next()? {
+        let codes = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
+        let view = BlockView::new(codes, row.get::<_, u32>(1)? as usize)?;
+        if !live(graph, view.keys())?.iter().all(|live| *live) {
+            found.push(row.get(0)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Writes a block anew without what is gone.
+pub(super) fn compact(conn: &Connection, graph: &Connection, space: SpaceId, number: i64) -> Outcome<()> {
+    let sql = "SELECT vectors, codes FROM vector_block WHERE block = ?1 AND space = ?2";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u32>(0)? as usize, row.get::<_, Vec<u8>>(1)?));
+    let row = conn.prepare_cached(sql)?.query_row(params![number, space.0], read).optional()?;
+    let Some((vectors, codes)) = row else { return Ok(()) };
+    let mut block = Block::decode(&codes, vectors)?;
+    let keep = live(graph, block.keys().iter().copied())?;
+    block.retain(&keep);
+    if block.len() == 0 {
+        conn.prepare_cached("DELETE FROM vector_block WHERE block = ?1")?.execute([number])?;
+    } else {
+        let codes = block.encode();
+        conn.prepare_cached("UPDATE vector_block SET vectors = ?2, checksum = ?3, codes = ?4 WHERE block = ?1")?
+            .execute(params![number, block.len() as i64, checksum(&codes), codes])?;
+    }
+    conn.prepare_cached("UPDATE vector_space SET vectors = vectors - ?2 WHERE space = ?1")?
+        .execute(params![space.0, (vectors - block.len()) as i64])?;
     Ok(())
 }
 

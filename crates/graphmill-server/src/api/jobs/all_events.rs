@@ -3,7 +3,7 @@
 //! Messages are those of a job's own stream with `collection` and `job_type`. The id of a message is an opaque cursor: `Last-Event-ID`, or `?cursor=`, goes
 //! on right after it, over restarts of the server too. Without one the stream begins with `hello`, whose `cursor` names this moment. The progress of running
 //! jobs comes between, newest state only and without an id. A deletion is a message, and the events of a deleted job stay readable for ten minutes.
-//! Heartbeats may move the id on. 410 `cursor_expired`: something after the cursor is gone, or the cursor is of another store: read the list and begin
+//! Heartbeats may move the id on. 410 `cursor_expired`: something after the cursor is gone, or the cursor is of another store or from before a restore: read the list and begin
 //! anew. 400: a bad parameter. 404: no such collection.
 
 use axum::extract::State;
@@ -80,12 +80,16 @@ async fn position(state: &AppState, text: &str) -> Result<u64> {
     let cursor: Cursor = text.parse().map_err(|_| {
         Error::invalid(format!("the cursor {:?} is none; take the id of a message as it is", shortened(text)))
     })?;
-    let own = cursor.store == state.jobs().id();
+    let own = cursor.order == state.jobs().event_order();
     let readable = own && state.jobs().all_events(&EventFilter::default(), cursor.position, 1).await?.is_some();
     if readable {
         return Ok(cursor.position);
     }
-    let why = if own { "too old: events after it are gone" } else { "of another data folder" };
+    let why = if own {
+        "too old: events after it are gone"
+    } else {
+        "of another data folder, or from before this one was restored from a backup"
+    };
     Err(Error::new(ErrorCode::CursorExpired, format!("the cursor is {why}")).hint(
         "open the stream without Last-Event-ID and cursor, and after its hello read GET /api/jobs: that is the present state",
     ))

@@ -1,6 +1,6 @@
 //! `POST /api/keys` with `{"name": "ci", "read_only": false, "collection": null}`: makes a key. 201 with its token, which is shown this once. From the
 //! first key on the server asks every caller for one. 400: a bad or unknown field. 401, 403: the caller cannot manage keys. 409 `key_exists`: the name is
-//! taken.
+//! taken. 409 `collection_deleting`: the key would outlive its collection.
 
 use axum::Json;
 use axum::extract::State;
@@ -18,7 +18,10 @@ use crate::{AppState, Error, Result};
 
 refusals! {
     /// The name is taken.
-    KeyExists { KeyExists => "there is a key ci already" }
+    KeyExists {
+        KeyExists => "there is a key ci already",
+        CollectionDeleting => "the collection manuals is being deleted",
+    }
 }
 
 #[derive(utoipa::ToSchema)]

@@ -130,3 +130,6 @@ CREATE INDEX job_waiting ON job (exclusive_key) WHERE status = 'pending' AND exc
 
 -- Deletions that remove logs, originals and cached answers too.
 ALTER TABLE document_delete ADD COLUMN purge INTEGER NOT NULL DEFAULT 0;
+
+-- Names the order of events; a store that has no name of it takes a new one.
+ALTER TABLE store ADD COLUMN events BLOB CHECK (length(events) = 16);
