@@ -276,11 +276,7 @@ async fn start_runtime(config: &Config, stores: &Stores, occupancy: Occupancy) -
     let registry = Registry::default().with(Arc::new(ingestion)).with(Arc::new(reindex)).with(Arc::new(clustering));
     let services = Services { cpu: CpuPool::new(config.cpu_threads), blobs: stores.blobs.clone() };
     let mut runtime = RuntimeConfig::new(format!("pid {}", std::process::id()));
-    runtime.concurrency = BTreeMap::from([
-        (JobType::Ingestion, config.workers),
-        (JobType::Reindex, config.reindex_workers),
-        (JobType::Clustering, CLUSTERINGS),
-    ]);
+    runtime.concurrency = concurrency(config);
     runtime.stall_limit = config.stall_limit;
     runtime.occupancy = occupancy;
     let disk = stores.disk.clone();
@@ -295,6 +291,15 @@ fn start_upkeep(config: &Config, stores: &Stores, maintenance: &Maintenance) {
     let make: MakeJob = Arc::new(move |collection| layers.into_job(collection));
     let upkeep = Upkeep::new(stores.jobs.clone(), stores.graph.clone(), stores.clock.clone(), quiet, make);
     maintenance.start_upkeep(upkeep);
+}
+
+/// How many jobs of each type run at once.
+fn concurrency(config: &Config) -> BTreeMap<JobType, u32> {
+    BTreeMap::from([
+        (JobType::Ingestion, config.workers),
+        (JobType::Reindex, config.reindex_workers),
+        (JobType::Clustering, CLUSTERINGS),
+    ])
 }
 
 fn server_config(config: &Config, address: SocketAddr, tls: Option<Arc<Tls>>) -> ServerConfig {
@@ -317,11 +322,7 @@ fn server_config(config: &Config, address: SocketAddr, tls: Option<Arc<Tls>>) ->
                 ("graph".to_owned(), EmbeddedGraph::SCHEMA_VERSION.unsigned_abs()),
             ],
         },
-        workers: BTreeMap::from([
-            (JobType::Ingestion, config.workers),
-            (JobType::Reindex, config.reindex_workers),
-            (JobType::Clustering, 1),
-        ]),
+        workers: concurrency(config),
         ..ServerConfig::default()
     }
 }

@@ -306,6 +306,67 @@ async fn running_waiting_and_publishing_jobs_and_their_followers_hear_the_truth(
     }
 }
 
+/// A reindex and a clustering, the one in the middle of each of its stages and the other waiting for it: both end cancelled, and their layers go too.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_make_layers_end_cancelled_and_leave_none() {
+    for (stage, first, second) in [
+        ("rebuild_embeddings", "reindex", "clustering"),
+        ("rebuild_similarities", "reindex", "clustering"),
+        ("build_projection", "clustering", "reindex"),
+        ("run_leiden", "clustering", "reindex"),
+        ("assign_communities", "clustering", "reindex"),
+    ] {
+        let points = format!("stage.{stage}.unit=sleep(400)");
+        let mut app = TestApp::start_with(BINARY, |s| {
+            s.env("GRAPHMILL_REINDEX_BLOCK_ROWS", "40")
+                .env("GRAPHMILL_AUTO_REINDEX", "off")
+                .env("TOKIO_WORKER_THREADS", "8")
+        })
+        .await
+        .unwrap();
+        fill(&app).await;
+        let job = async |app: &TestApp, job_type: &str| {
+            let params = match job_type {
+                "reindex" => json!({"rebuild_embeddings": true, "mode": "full"}),
+                _ => json!({}),
+            };
+            let body = json!({"job_type": job_type, "collection": "team", "params": params});
+            let (status, answer) = app.post_json("/api/jobs", &body).await.unwrap();
+            assert_eq!(status, 202, "{answer}");
+            answer["job_id"].as_str().unwrap().to_owned()
+        };
+        // A first generation of both layers stands.
+        for job_type in ["reindex", "clustering"] {
+            let id = job(&app, job_type).await;
+            assert_completed(&app.wait_ended(&id).await.unwrap());
+        }
+        app.restart(|s| s.env("FAILPOINTS", points)).await.unwrap();
+        let running = job(&app, first).await;
+        let waiting = job(&app, second).await;
+        app.wait_job(&running, |page| {
+            page["stages"].as_array().unwrap().iter().any(|s| s["name"] == stage && s["status"] == "running")
+        })
+        .await
+        .unwrap_or_else(|e| panic!("{stage}: {e:#}"));
+        let mut followers = Vec::new();
+        for id in [&running, &waiting] {
+            let socket = tokio_tungstenite::connect_async(app.socket(&format!("/api/jobs/{id}/stream"))).await;
+            followers.push(tokio::spawn(to_the_end(socket.unwrap().0)));
+        }
+        let (status, answer) = app.delete("/api/collections/team").await.unwrap();
+        assert!(matches!(status, 200 | 202), "{stage}: {answer}");
+        gone(&app).await;
+        for follower in followers {
+            let kinds = follower.await.unwrap();
+            assert!(kinds.iter().any(|kind| kind == "cancelled"), "{stage}: {kinds:?}");
+        }
+        for id in [&running, &waiting] {
+            assert_eq!(app.get(&format!("/api/jobs/{id}")).await.unwrap().0, 404, "{stage}");
+        }
+        assert_nothing_left(&mut app, stage).await;
+    }
+}
+
 async fn ingest_default(app: &TestApp) -> String {
     // It passes the held point first, which lets one pass.
     ingest(app, "kept.md", markdown(9, 10), &[]).await;

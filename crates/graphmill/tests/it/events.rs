@@ -16,7 +16,8 @@ use crate::support::{BINARY, assert_completed, markdown, start};
 pub(crate) struct Events {
     body: std::pin::Pin<Box<dyn futures::Stream<Item = reqwest::Result<Vec<u8>>> + Send>>,
     text: Vec<u8>,
-    id: Option<String>,
+    /// Newest id.
+    pub(crate) id: Option<String>,
 }
 
 impl Events {

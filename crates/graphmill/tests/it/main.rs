@@ -19,6 +19,7 @@ mod graph_reading;
 mod job_control;
 mod kill;
 mod metrics;
+mod mixed_load;
 mod models;
 mod nothing_left;
 mod parser;
