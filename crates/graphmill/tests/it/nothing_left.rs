@@ -93,7 +93,7 @@ fn files(folder: &Path) -> BTreeSet<String> {
 
 fn without_what_stays(folder: &Path) -> BTreeMap<String, i64> {
     let mut rows = contents(folder);
-    STAYS.iter().for_each(|table| drop(rows.remove(*table)));
+    rows.retain(|table, _| !STAYS.contains(&table.as_str()));
     rows
 }
 
@@ -238,11 +238,15 @@ async fn everything_deleted_beside_everything_leaves_a_fresh_folder() {
     }
     let jobs = ids(&app, "/api/jobs?limit=1000", "jobs", "job_id").await;
     assert!(filled.ended.iter().all(|job| jobs.contains(job)), "the records of jobs outlive a purge");
+    let mut pages = Vec::new();
     for job in &jobs {
+        let page = app.get(&format!("/api/jobs/{job}")).await.unwrap().1;
+        pages.push((page["status"].clone(), page["metadata"]["document_id"].clone(), page["metadata"]["filename"].clone()));
         let (status, answer) = app.delete(&format!("/api/jobs/{job}")).await.unwrap();
         assert_eq!(status, 200, "{answer}");
         assert_error(&app.get(&format!("/api/jobs/{job}")).await.unwrap(), 404, "not_found");
     }
+    eprintln!("DIAG jobs {pages:#?}");
     let mut deleted = BTreeSet::new();
     while deleted.len() < jobs.len() {
         let (_, message) = all_jobs.next().await.expect("the stream goes on");
@@ -269,6 +273,24 @@ async fn everything_deleted_beside_everything_leaves_a_fresh_folder() {
         let more: Vec<String> = files(&folder).difference(&names).filter(|name| !allowed(name)).cloned().collect();
         if left == rows && more.is_empty() {
             break;
+        }
+        if Instant::now() >= deadline {
+            let conn = rusqlite::Connection::open(folder.join("cache.db")).unwrap();
+            let mut st = conn.prepare("SELECT hex(document), seq, collection, count(*) FROM used GROUP BY 1, 2, 3").unwrap();
+            let all: Vec<(String, i64, String, i64)> = st
+                .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
+            eprintln!("DIAG used {all:?}");
+            let conn = rusqlite::Connection::open(folder.join("jobs.db")).unwrap();
+            let mut st = conn.prepare("SELECT collection, job_type, status, n FROM job_count").unwrap();
+            let all: Vec<(String, String, String, i64)> = st
+                .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
+            eprintln!("DIAG count {all:?}");
         }
         assert!(Instant::now() < deadline, "left: {left:#?}\nfresh: {rows:#?}\nfiles: {more:#?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
