@@ -9,5 +9,6 @@ pub mod maintenance;
 mod model_call;
 pub mod page_text;
 pub mod reindex;
+mod unnamed_blobs;
 
 pub use error::{Error, Result};

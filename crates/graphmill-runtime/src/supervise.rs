@@ -37,7 +37,8 @@ pub(crate) async fn supervise(
         let (context, handler) = (context.clone(), handler.clone());
         async move {
             // Held until the work has really stopped. The claim is looked at once more behind it: see [`Occupancy::is_occupied`].
-            let _here = occupancy.enter(&context.job().job.collection);
+            let job = &context.job().job;
+            let _here = occupancy.enter(&job.collection, job.document.zip(job.seq));
             if let Err(graphmill_store::Error::Fenced(_)) = context.store.renew(context.fence(), lease).await {
                 return Err(Interruption::Stopped);
             }

@@ -243,7 +243,8 @@ fn member_column(keys: &[i64]) -> Vec<u8> {
     column
 }
 
-/// An entity goes: its communities have one live member less, in the generation that readers see and in one that is being written.
+/// An entity goes: its communities have one live member less, in the generation that readers see and in one that is being written. The last one takes
+/// the community with it: titles and summaries were made of its documents.
 pub(super) fn forget_member(conn: &Connection, collection: i64, entity: i64) -> Result<()> {
     let Some(row) = row(conn, collection, Layer::Communities)? else { return Ok(()) };
     for generation in [row.generation, row.run] {
@@ -252,6 +253,10 @@ pub(super) fn forget_member(conn: &Connection, collection: i64, entity: i64) -> 
                     WHERE collection = ?1 AND generation = ?2 AND entity = ?3)";
         let known = conn.prepare_cached(sql)?.execute([collection, generation, entity])?;
         if known > 0 {
+            let sql = "DELETE FROM community WHERE size <= 0 AND (collection, generation, id) IN \
+                       (SELECT collection, generation, community FROM community_member \
+                        WHERE collection = ?1 AND generation = ?2 AND entity = ?3)";
+            conn.prepare_cached(sql)?.execute([collection, generation, entity])?;
             let sql = "DELETE FROM community_member WHERE collection = ?1 AND generation = ?2 AND entity = ?3";
             conn.prepare_cached(sql)?.execute([collection, generation, entity])?;
         }

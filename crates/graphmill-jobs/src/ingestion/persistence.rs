@@ -22,6 +22,7 @@ use super::segments::{SEGMENT, Segments};
 use super::settings::settings_hash;
 use super::{Ingestion, overtaken};
 use crate::interruption::of_graph;
+use crate::unnamed_blobs::delete_unnamed;
 
 /// Segments staged in one transaction.
 const SEGMENTS_A_UNIT: u32 = 4;
@@ -177,6 +178,14 @@ impl<'a> Persistence<'a> {
         Ok(facts)
     }
 
+    /// Files of what is published now: nothing may name them once this takes its place, and the record of the job that brought them may be gone already.
+    async fn replaced_blobs(&self, publication: &Publication) -> Vec<String> {
+        let published = self.ingestion.handler.graph.document(publication.document).await.ok().flatten();
+        let ours = &publication.properties;
+        let keys = published.map(|d| vec![d.properties.original, d.properties.page_text]).unwrap_or_default();
+        keys.into_iter().filter(|key| *key != ours.original && *key != ours.page_text).collect()
+    }
+
     fn publication(&self, context: &JobContext, layout: &Layout) -> Publication {
         let params = &self.ingestion.params;
         let settings = self.ingestion.settings();
@@ -228,6 +237,7 @@ impl Stage for Persistence<'_> {
     async fn finish(&self, context: &JobContext, units: &[u32]) -> Result<Persisted, Interruption> {
         let layout = self.layout(context).await?;
         let publication = self.publication(context, layout);
+        let replaced = self.replaced_blobs(&publication).await;
         graphmill_core::fault_point!("publishing.before_intent");
         context.store().commit_intent(context.fence()).await?;
         graphmill_core::fault_point!("publishing.after_intent");
@@ -235,6 +245,8 @@ impl Stage for Persistence<'_> {
             match self.ingestion.handler.graph.publish(&publication).await.map_err(of_graph)? {
                 PublishOutcome::Published(counts) | PublishOutcome::AlreadyDone(counts) => {
                     graphmill_core::fault_point!("publishing.after_publish");
+                    let (store, graph) = (context.store(), &*self.ingestion.handler.graph);
+                    delete_unnamed(store, graph, context.blobs(), replaced).await;
                     context.log(
                         LogLevel::Info,
                         "Published",

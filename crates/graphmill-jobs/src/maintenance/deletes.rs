@@ -17,6 +17,8 @@ use super::{Purged, Stores};
 const BATCH: u32 = 100;
 /// Between two looks whether the last jobs of a collection have ended.
 const JOB_ENDS: Duration = Duration::from_millis(20);
+/// Looks for the end of a document's jobs before its purge is put off.
+const JOB_ENDS_LOOKS: u32 = 100;
 
 pub(super) async fn run(stores: Stores, wake: Arc<Notify>, every: Duration) {
     let mut collections = Deletions::default();
@@ -119,9 +121,24 @@ async fn finish(stores: &Stores, delete: &DocumentDelete, removed: Removed) -> R
     Ok(())
 }
 
+/// Waits a moment for the handlers of the document's cancelled jobs: what they still write would outlive the purge.
+async fn nobody_writes_for(stores: &Stores, delete: &DocumentDelete) -> bool {
+    for _ in 0..JOB_ENDS_LOOKS {
+        if !stores.occupancy.is_worked_on(delete.document, delete.seq) {
+            return true;
+        }
+        tokio::time::sleep(JOB_ENDS).await;
+    }
+    false
+}
+
 /// Removes what the document left outside the graph. Files go before the rows that name them, so that a kill in between leaves nothing behind.
 async fn purge(stores: &Stores, delete: &DocumentDelete) -> Result<Purged, ()> {
     let document = delete.document;
+    if !nobody_writes_for(stores, delete).await {
+        tracing::info!(%document, "a purge waits for a job of the document to stop");
+        return Err(());
+    }
     let work = async {
         let Some(keys) = stores.jobs.purgeable_blobs(delete).await? else { return Ok(None) };
         let mut purged = Purged { bytes: delete_blobs(stores, keys).await?, ..Purged::default() };

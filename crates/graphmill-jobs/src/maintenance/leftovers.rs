@@ -6,6 +6,7 @@ use std::time::Duration;
 use graphmill_core::DocumentId;
 
 use super::Stores;
+use crate::unnamed_blobs;
 
 /// Rows looked at in one step.
 const BATCH: u32 = 500;
@@ -95,24 +96,5 @@ async fn sweep_blobs(stores: &Stores, keep: Duration) -> Result<(), Error> {
 
 /// Deletes those of `keys` that neither a job nor a published document names.
 pub(super) async fn delete_unnamed(stores: &Stores, keys: Vec<String>) -> u64 {
-    let unnamed = async {
-        let keys = stores.jobs.unnamed_among(&keys).await?;
-        Ok::<_, Error>(stores.graph.blobs_unnamed_among(&keys).await?)
-    };
-    let unnamed = match unnamed.await {
-        Ok(keys) => keys,
-        Err(error) => {
-            tracing::warn!(%error, "unnamed blobs could not be told from the others; the sweep will do it");
-            return 0;
-        }
-    };
-    let mut freed = 0;
-    for key in unnamed {
-        let size = stores.blobs.size(&key).await.ok().flatten().unwrap_or(0);
-        match stores.blobs.delete(&key).await {
-            Ok(()) => freed += size,
-            Err(error) => tracing::warn!(%key, %error, "a blob could not be removed; the sweep will do it"),
-        }
-    }
-    freed
+    unnamed_blobs::delete_unnamed(&*stores.jobs, &*stores.graph, &stores.blobs, keys).await
 }

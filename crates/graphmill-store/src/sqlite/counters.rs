@@ -46,10 +46,16 @@ impl Counters {
         )?;
         let mut insert =
             conn.prepare_cached("INSERT INTO job_count (status, collection, job_type, n) VALUES (?1, ?2, ?3, ?4)")?;
+        let mut remove = conn.prepare_cached(
+            "DELETE FROM job_count WHERE status = ?1 AND collection = ?2 AND job_type = ?3 AND n = 0",
+        )?;
         for ((status, collection, job_type), by) in sums.into_iter().filter(|(_, by)| *by != 0) {
             let values = params![status.as_str(), collection.as_str(), job_type.as_str(), by];
             if update.execute(values)? == 0 {
                 insert.execute(values)?;
+            } else if by < 0 {
+                // A collection that is gone leaves no name.
+                remove.execute(params![status.as_str(), collection.as_str(), job_type.as_str()])?;
             }
         }
         Ok(())
