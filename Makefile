@@ -16,6 +16,8 @@ test: documents contract-tools ## every test: unit, conformance, contract, fault
 	GRAPHMILL_TEST_DOCUMENTS=$(CACHE)/documents cargo test --workspace $(FEATURES)
 	cargo build --bin graphmill $(FEATURES)
 	$(CONTRACT)/bin/python tests/contract/run $(BINARY)
+	$(CONTRACT)/bin/python tests/contract/client $(BINARY)
+	$(CONTRACT)/bin/python tests/contract/fuzz $(BINARY)
 
 contract-tools: ## the Python environment of the contract tests
 	scripts/contract-tools $(CONTRACT)

@@ -34,10 +34,31 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
         }
         check_content_type(&parts.headers)?;
         match serde_json::from_slice(&bytes) {
-            Ok(Value::Object(map)) => Ok(Self(map)),
+            Ok(Value::Object(mut map)) => {
+                map.values_mut().for_each(whole_numbers);
+                Ok(Self(map))
+            }
             Ok(other) => Err(invalid_json(format!("the body is {}; it must be a JSON object", kind_of(&other)))),
             Err(e) => Err(invalid_json(format!("the body is no JSON: {e}"))),
         }
+    }
+}
+
+/// `7.0` is the whole number 7: JSON Schema says so, and writers that know only floating point send it.
+fn whole_numbers(value: &mut Value) {
+    // Up to here each whole number has its own f64.
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(map) => map.values_mut().for_each(whole_numbers),
+        Value::Number(number) if number.is_f64() => {
+            let float = number.as_f64().filter(|f| f.fract() == 0.0 && f.abs() < MOST);
+            // Written without a point, it is read as what it is.
+            if let Some(whole) = float.and_then(|f| format!("{f:.0}").parse::<i64>().ok()) {
+                *value = whole.into();
+            }
+        }
+        _ => {}
     }
 }
 
@@ -238,6 +259,18 @@ mod tests {
         let endless = futures::stream::repeat_with(move || Ok::<_, std::io::Error>(piece.clone()));
         let (code, message) = error(read("application/json", Body::from_stream(endless)).await);
         assert_eq!((code, message.as_str()), (ErrorCode::TooLarge, "the body is larger than 64 KiB"));
+    }
+
+    #[tokio::test]
+    async fn a_whole_number_may_be_written_with_a_point() {
+        let body = r#"{"days":7.0,"cold":-3e1,"half":7.5,"large":1e16,"zero":-0.0,"inner":{"list":[1.0,0.5]}}"#;
+        let mut fields = read("application/json", body).await.unwrap();
+        assert_eq!(fields.number("days", 0, 10).unwrap(), Some(7));
+        assert_eq!(fields.number("cold", -30, 10).unwrap(), Some(-30));
+        assert_eq!(fields.number("zero", 0, 10).unwrap(), Some(0));
+        fields.number("half", 0, 10).unwrap_err();
+        fields.number("large", 0, i64::MAX).unwrap_err();
+        assert_eq!(fields.object("inner").unwrap().unwrap()["list"].to_string(), "[1,0.5]");
     }
 
     #[tokio::test]

@@ -1,13 +1,14 @@
 //! The OpenAPI 3.1 document, made from the handlers: each route and its description are one entry (`router.rs`), each shape is the struct that is
 //! serialised. What holds for all operations is added here: who may call, what any request can be answered with, where the stream's messages are.
 
+mod absent;
 mod answers;
 mod messages;
 
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 pub(crate) use answers::{
@@ -23,10 +24,10 @@ use crate::auth;
         title = "graphmill",
         description = "Document collections become a knowledge graph, by background jobs that can be watched, cancelled, resumed and trusted.\n\n\
             Every error has the same body: `error` is a sentence for a person, `code` is stable and for programs, `hint` says what to do. \
-            A query parameter without a value counts as absent, one that is not described is ignored. Fields that have no value are left out.",
+            A query parameter without a value counts as absent, one that is not described is ignored. Fields that have no value are left out of answers; in requests `null` is as good as nothing.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    components(schemas(crate::error::ErrorBody, messages::StreamMessage)),
+    components(schemas(crate::error::ErrorBody, messages::StreamMessage, messages::Details)),
     tags(
         (name = "jobs", description = "Background jobs: what they do, did and will do."),
         (name = "documents", description = "Uploads and what was made of them."),
@@ -58,7 +59,7 @@ pub(crate) fn document() -> Value {
     // Relative: behind whatever name and scheme the reader called.
     let mut whole = serde_json::to_value(whole).expect("the document is JSON");
     whole["servers"] = json!([{"url": "/"}]);
-    without_null(&mut whole);
+    absent::say_where_null_may_stand(&mut whole);
     whole["components"]["securitySchemes"] = security_schemes();
     for (path, operations) in whole["paths"].as_object_mut().expect("paths are an object") {
         for (method, operation) in operations.as_object_mut().expect("a path is an object") {
@@ -90,36 +91,6 @@ fn security_schemes() -> Value {
             "description": "The same key, on streams alone: browsers open them without headers of their own."
         }
     })
-}
-
-/// A value that is absent is left out, in requests as in answers; `null` stands nowhere. (The derived schemas let an `Option` be null.)
-fn without_null(value: &mut Value) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(without_null),
-        Value::Object(map) => {
-            if let Some(Value::Array(types)) = map.get_mut("type") {
-                types.retain(|t| t != "null");
-                if let [one] = &types[..] {
-                    map["type"] = one.clone();
-                }
-            }
-            unwrap_choice(map);
-            map.retain(|_, inner| !inner.is_null());
-            map.values_mut().for_each(without_null);
-        }
-        _ => {}
-    }
-}
-
-/// `oneOf: [null, X]` is X.
-fn unwrap_choice(map: &mut Map<String, Value>) {
-    let Some(Value::Array(choices)) = map.get_mut("oneOf") else { return };
-    choices.retain(|choice| choice != &json!({"type": "null"}));
-    if let [Value::Object(only)] = &choices[..] {
-        let only = only.clone();
-        map.remove("oneOf");
-        map.extend(only);
-    }
 }
 
 #[cfg(test)]

@@ -92,11 +92,11 @@ impl Params {
 /// Largest offset: what every JSON client can say exactly.
 const MAX_OFFSET: u64 = (1 << 53) - 1;
 
-/// `true`, `1`, `false` or `0`.
+/// `true`, `1`, `false` or `0`; Python's `True` and `False` too, as generated clients write them into forms.
 pub(crate) fn truth(value: &str) -> Option<bool> {
     match value {
-        "true" | "1" => Some(true),
-        "false" | "0" => Some(false),
+        "true" | "True" | "1" => Some(true),
+        "false" | "False" | "0" => Some(false),
         _ => None,
     }
 }

@@ -167,6 +167,42 @@ async fn warnings(state: &AppState, record: &CollectionRecord) -> Result<Vec<Str
     Ok(warnings)
 }
 
+/// Settings as a request gives them; `null`: the server's own.
+#[derive(utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "a description: `checked` reads the fields")]
+struct SettingsRequest {
+    /// Embedding model at the configured server, or `offline`.
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*[!-~][^\x00-\x1f\x7f-\x9f]*$")]
+    embedding_model: Option<String>,
+    /// Extraction model at the configured server, or `offline`.
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*[!-~][^\x00-\x1f\x7f-\x9f]*$")]
+    extraction_model: Option<String>,
+    /// Characters of a chunk.
+    #[schema(minimum = 1, maximum = 100_000)]
+    chunk_size: Option<u64>,
+    /// Characters that a chunk shares with the one before; fewer than it has.
+    chunk_overlap: Option<u64>,
+    /// Whether entities are extracted.
+    extract_entities: Option<bool>,
+    /// The only types that an entity may have: letters, digits, `_`, `-` and spaces, at most 40.
+    #[schema(min_items = 1, max_items = 50)]
+    entity_types: Option<Vec<String>>,
+    /// How much it may hold.
+    quota: Option<QuotaRequest>,
+}
+
+/// How much a collection may hold; `null`: unlimited.
+#[derive(utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "a description: `checked` reads the fields")]
+struct QuotaRequest {
+    /// Documents, published and accepted.
+    documents: Option<u64>,
+    /// Bytes of their originals.
+    bytes: Option<u64>,
+}
+
 /// Settings of a request that can be kept: known fields, a chunk that is larger than its overlap, models that there is a server for.
 fn checked(state: &AppState, settings: Map<String, Value>) -> Result<CollectionSettings> {
     let settings: CollectionSettings = serde_json::from_value(Value::Object(settings))

@@ -57,6 +57,7 @@ struct Query {
     #[param(minimum = 1, maximum = 100, default = 10)]
     limit: Option<u32>,
     /// Only chunks of these documents: ids with commas between.
+    #[param(pattern = "^doc-[a-z2-7]{25}[aeimquy4](,doc-[a-z2-7]{25}[aeimquy4]){0,99}$")]
     document: Option<String>,
     /// Only chunks that mention one of these entities: ids with commas between, or one name.
     entity: Option<String>,

@@ -64,7 +64,7 @@ struct UploadForm {
     #[schema(default = true)]
     extract_entities: Option<bool>,
     /// Characters of a chunk.
-    #[schema(minimum = 1, default = 1000)]
+    #[schema(minimum = 1, maximum = 100_000, default = 1000)]
     chunk_size: Option<u64>,
     /// Characters that a chunk shares with the one before; fewer than it has.
     #[schema(minimum = 0, default = 200)]
@@ -120,7 +120,7 @@ impl Accepted {
     path = "/api/upload",
     tag = "documents",
     operation_id = "upload",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Carried out once for each key", min_length = 1, max_length = 255)),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Carried out once for each key", min_length = 1, max_length = 255, pattern = "^[ -~]*[!-~][ -~]*$")),
     request_body(content = UploadForm, content_type = "multipart/form-data", description = "Files, and what holds for all of them"),
     responses(
         (

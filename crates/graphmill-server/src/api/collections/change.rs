@@ -5,11 +5,11 @@
 
 use axum::Json;
 use axum::extract::State;
-use graphmill_core::{CollectionId, CollectionSettings, ErrorCode};
+use graphmill_core::{CollectionId, ErrorCode};
 use serde_json::{Map, Value};
 
 use super::show::existing;
-use super::{CannotManage, CollectionShape, Deleting, check_manages, checked, shape};
+use super::{CannotManage, CollectionShape, Deleting, SettingsRequest, check_manages, checked, shape};
 use crate::body::Fields;
 use crate::openapi::{And, BadBody, NoSuchCollection};
 use crate::path::CollectionPath;
@@ -20,7 +20,7 @@ use crate::{AppState, Error, Result, Scope};
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "a description: the handler reads the fields")]
 struct Request {
-    settings: CollectionSettings,
+    settings: SettingsRequest,
 }
 
 /// How often a change that met another one is tried.
@@ -84,7 +84,8 @@ pub(crate) async fn handle(
     Err(Error::new(ErrorCode::Unavailable, format!("the settings of {name} are changed by others all the time")))
 }
 
-fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
+/// JSON Merge Patch (RFC 7396).
+pub(super) fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
     for (name, value) in patch {
         match value {
             Value::Null => {

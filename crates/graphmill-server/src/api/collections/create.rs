@@ -6,10 +6,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use graphmill_core::{CollectionId, CollectionSettings, ErrorCode};
+use graphmill_core::{CollectionId, ErrorCode};
 use graphmill_store::collection_store::CollectionMade;
+use serde_json::Map;
 
-use super::{CannotManage, CollectionShape, check_manages, checked, shape};
+use super::change::merge;
+use super::{CannotManage, CollectionShape, SettingsRequest, check_manages, checked, shape};
 use crate::body::Fields;
 use crate::openapi::{And, BadBody, NoSuchCollection, refusals};
 use crate::{AppState, Error, Result, Scope};
@@ -29,7 +31,7 @@ refusals! {
 struct Request {
     name: CollectionId,
     /// What is left out follows the server's settings.
-    settings: Option<CollectionSettings>,
+    settings: Option<SettingsRequest>,
 }
 
 /// Make a collection.
@@ -78,7 +80,10 @@ pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, mut fiel
     fields.finish(&["name", "settings"])?;
     let name: CollectionId = name.parse().map_err(|e| Error::invalid(format!("the field name: {e}")))?;
     check_manages(&scope, &name)?;
-    let settings = checked(&state, settings)?;
+    // `null` is as good as nothing, at any depth.
+    let mut given = Map::new();
+    merge(&mut given, &settings);
+    let settings = checked(&state, given)?;
     let (status, record) = match state.jobs().create_collection(&name, &settings).await? {
         CollectionMade::New(record) => (StatusCode::CREATED, record),
         CollectionMade::Same(record) => (StatusCode::OK, record),

@@ -19,13 +19,7 @@ use crate::{AppState, Result, Scope};
 #[schema(as = DocumentDetail)]
 #[serde(untagged)]
 pub(crate) enum Answer {
-    /// It is published.
-    Published {
-        #[serde(flatten)]
-        document: Box<DocumentShape>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        job: Option<JobSummary>,
-    },
+    Published(PublishedDocument),
     /// It was never published; this is what its job knows of it.
     Unpublished {
         document_id: DocumentId,
@@ -34,6 +28,15 @@ pub(crate) enum Answer {
         status: JobStatus,
         job: JobSummary,
     },
+}
+
+/// It is published. (A struct of its own: generators make no type of a nameless one in a choice.)
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct PublishedDocument {
+    #[serde(flatten)]
+    document: Box<DocumentShape>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<JobSummary>,
 }
 
 /// The latest job of a document.
@@ -99,8 +102,8 @@ pub(crate) async fn handle(
         if !scope.admits(&document.collection) {
             return Err(no_such_document(&id.to_string()));
         }
-        let answer = Answer::Published { document: Box::new(document.into()), job: job.as_ref().map(JobSummary::from) };
-        return Ok(Json(answer));
+        let job = job.as_ref().map(JobSummary::from);
+        return Ok(Json(Answer::Published(PublishedDocument { document: Box::new(document.into()), job })));
     }
     let job = standing_job(&state, id, job).await?.filter(|job| scope.admits(&job.collection));
     let job = job.ok_or_else(|| no_such_document(&id.to_string()))?;

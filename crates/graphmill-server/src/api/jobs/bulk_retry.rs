@@ -32,7 +32,7 @@ pub(crate) struct Answer {
     path = "/api/jobs/retry",
     tag = "jobs",
     operation_id = "retry_jobs",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Carried out once for each key", min_length = 1, max_length = 255)),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Carried out once for each key", min_length = 1, max_length = 255, pattern = "^[ -~]*[!-~][ -~]*$")),
     request_body(content = Request, description = "Which jobs", example = json!({"filter": {"status": "failed"}, "dry_run": true})),
     responses(
         (

@@ -41,7 +41,7 @@ pub(crate) struct Answer {
     operation_id = "retry_job",
     params(
         ("job_id" = JobId, Path, description = "The job"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Carried out once for each key", min_length = 1, max_length = 255)
+        ("Idempotency-Key" = Option<String>, Header, description = "Carried out once for each key", min_length = 1, max_length = 255, pattern = "^[ -~]*[!-~][ -~]*$")
     ),
     responses(
         (

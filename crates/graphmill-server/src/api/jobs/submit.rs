@@ -8,7 +8,7 @@
 //! else of the document has not ended. Takes an `Idempotency-Key`.
 
 mod ingestion;
-mod reindex;
+pub(in crate::api) mod reindex;
 
 use std::time::Duration;
 
@@ -31,45 +31,51 @@ use crate::openapi::{And, BadBody, NoSuchCollection, NoSuchDocument, Overtaken, 
 use crate::scope::no_such_collection;
 use crate::{AppState, Error, Result, Scope};
 
+/// What is to be done: one of the types of jobs with its params.
 #[derive(utoipa::ToSchema)]
 #[schema(as = SubmitRequest)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "a description: the handler reads the fields")]
-struct Request {
-    job_type: SubmittedType,
-    params: Option<RequestParams>,
-    /// The collection that the job works on.
-    collection: Option<CollectionId>,
-    /// Higher is earlier.
-    #[schema(minimum = -1000, maximum = 1000, default = 0)]
-    priority: Option<i32>,
-    /// Not before this instant, ten years ahead at most.
-    run_at: Option<Timestamp>,
-    /// How often it is tried.
-    #[schema(minimum = 1, maximum = 100)]
-    max_attempts: Option<u32>,
-}
-
-/// The types of jobs that can be asked for.
-#[derive(utoipa::ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "a description: `job_type` reads the word")]
-enum SubmittedType {
-    Ingestion,
-    Reindex,
-    Clustering,
-}
-
-/// What the type takes.
-#[derive(utoipa::ToSchema)]
-#[schema(as = SubmitParams)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "a description: each type reads its own fields")]
-enum RequestParams {
-    Ingestion(ingestion::Params),
-    Reindex(reindex::Params),
-    Clustering(ClusteringParams),
+#[expect(dead_code, reason = "a description: the handler reads the fields")]
+enum Request {
+    Ingestion(SubmitIngestion),
+    Reindex(SubmitReindex),
+    Clustering(SubmitClustering),
 }
+
+/// The fields of a request for one type of job.
+macro_rules! request_of {
+    ($name:ident, $word:ident::$variant:ident, $params:ty) => {
+        #[derive(utoipa::ToSchema)]
+        #[serde(deny_unknown_fields)]
+        #[expect(dead_code, reason = "a description: the handler reads the fields")]
+        struct $name {
+            #[schema(inline)]
+            job_type: $word,
+            params: $params,
+            /// The collection that the job works on.
+            collection: Option<CollectionId>,
+            /// Higher is earlier.
+            #[schema(minimum = -1000, maximum = 1000, default = 0)]
+            priority: Option<i32>,
+            /// Not before this instant, ten years ahead at most.
+            run_at: Option<Timestamp>,
+            /// How often it is tried.
+            #[schema(minimum = 1, maximum = 100)]
+            max_attempts: Option<u32>,
+        }
+
+        #[derive(utoipa::ToSchema)]
+        #[schema(rename_all = "lowercase")]
+        #[expect(dead_code, reason = "a description: `job_type` reads the word")]
+        enum $word {
+            $variant,
+        }
+    };
+}
+
+request_of!(SubmitIngestion, WordIngestion::Ingestion, ingestion::Params);
+request_of!(SubmitReindex, WordReindex::Reindex, Option<reindex::Params>);
+request_of!(SubmitClustering, WordClustering::Clustering, Option<ClusteringParams>);
 
 /// How communities are found.
 #[derive(utoipa::ToSchema)]
@@ -128,7 +134,7 @@ pub(crate) struct Submission {
     path = "/api/jobs",
     tag = "jobs",
     operation_id = "submit_job",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Carried out once for each key", min_length = 1, max_length = 255)),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Carried out once for each key", min_length = 1, max_length = 255, pattern = "^[ -~]*[!-~][ -~]*$")),
     request_body(
         content = Request,
         description = "What to do",

@@ -29,6 +29,7 @@ refusals! {
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "a description: the handler reads the fields")]
 struct Request {
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._@-]+$")]
     name: String,
     /// It may only read.
     #[schema(default = false)]

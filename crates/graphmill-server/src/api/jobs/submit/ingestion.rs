@@ -20,7 +20,7 @@ pub(super) struct Params {
     document_id: DocumentId,
     extract_entities: Option<bool>,
     /// Characters of a chunk.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 100_000)]
     chunk_size: Option<u64>,
     /// Characters that a chunk shares with the one before; fewer than it has.
     #[schema(minimum = 0)]

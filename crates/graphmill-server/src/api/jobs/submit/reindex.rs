@@ -25,20 +25,21 @@ pub(super) struct Params {
     #[schema(default = false)]
     run_clustering: Option<bool>,
     /// Neighbours of a chunk.
-    #[schema(minimum = 1, default = 10)]
+    #[schema(minimum = 1, maximum = 100, default = 10)]
     top_k: Option<u32>,
     /// Least score of a neighbour.
-    #[schema(default = 0.7)]
+    #[schema(minimum = -1, maximum = 1, default = 0.7)]
     threshold: Option<f64>,
-    #[schema(inline, default = "delta")]
+    /// What is computed.
+    #[schema(inline)]
     mode: Option<Mode>,
 }
 
-/// What is computed.
+/// `delta` when it is left out.
 #[derive(utoipa::ToSchema)]
 #[schema(as = ReindexMode, rename_all = "lowercase")]
 #[expect(dead_code, reason = "a description: `ReindexOptions` reads the word")]
-enum Mode {
+pub(in crate::api) enum Mode {
     /// What was published since the last run.
     Delta,
     /// Everything.
