@@ -15,6 +15,7 @@ pub mod metrics;
 #[cfg(feature = "openapi")]
 mod openapi;
 pub mod time;
+pub mod trace;
 pub mod words;
 
 pub use collection::CollectionId;

@@ -53,7 +53,7 @@ pub(crate) enum Outcome {
 
 impl Kind {
     /// Word of the label.
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Embedding => "embedding",
             Self::Extraction => "extraction",

@@ -8,11 +8,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use graphmill_core::trace::TARGET;
 use graphmill_core::{ErrorCode, StageStatus};
 use graphmill_store::records::{BlobRole, StageCheckpoint};
 use graphmill_store::requests::Output;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument;
 
 use crate::{Interruption, JobContext, metrics};
 
@@ -80,7 +82,10 @@ impl<'a> StageRun<'a> {
             Some(kept) if checkpoint.stage.status == StageStatus::Completed => {
                 decode(&context.load(unwrap_output(kept)).await?)
             }
-            _ => self.run_units(stage, checkpoint).await,
+            _ => {
+                let span = tracing::info_span!(target: TARGET, "stage", stage.name = S::NAME);
+                self.run_units(stage, checkpoint).instrument(span).await
+            }
         }
     }
 
@@ -176,7 +181,8 @@ async fn run_unit<'u, S: Stage>(
 ) -> (u32, &'u S::Unit, Result<UnitDone, Interruption>) {
     graphmill_core::fault_point!(&format!("stage.{}.unit", S::NAME));
     context.alive(format!("unit {number} of {}", S::NAME));
-    (number, unit, stage.run(context, unit).await)
+    let span = tracing::info_span!(target: TARGET, "stage.unit", stage.name = S::NAME, unit.number = number);
+    (number, unit, stage.run(context, unit).instrument(span).await)
 }
 
 fn part(done: u64, total: u64) -> f64 {

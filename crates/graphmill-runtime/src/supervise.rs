@@ -9,6 +9,7 @@ use graphmill_store::requests::{Ending, NewJobError};
 use rand::Rng;
 use serde_json::json;
 use tokio::sync::watch;
+use tracing::Instrument;
 
 use crate::metrics;
 use crate::watch::Stop;
@@ -33,9 +34,16 @@ pub(crate) async fn supervise(
     mut stop: watch::Receiver<Option<Stop>>,
     (occupancy, lease): (Occupancy, Duration),
 ) {
+    let span = tracing::info_span!(
+        target: graphmill_core::trace::TARGET,
+        "job",
+        job.id = %context.fence().job,
+        job.kind = context.job().job.job_type.as_str(),
+        job.epoch = context.fence().epoch.0
+    );
     let mut task = tokio::spawn({
         let (context, handler) = (context.clone(), handler.clone());
-        async move {
+        let work = async move {
             // Held until the work has really stopped. The claim is looked at once more behind it: see [`Occupancy::is_occupied`].
             let job = &context.job().job;
             let _here = occupancy.enter(&job.collection, job.document.zip(job.seq));
@@ -43,7 +51,8 @@ pub(crate) async fn supervise(
                 return Err(Interruption::Stopped);
             }
             handler.run(&context).await
-        }
+        };
+        work.instrument(span)
     });
     let mut tick = tokio::time::interval(FLUSH_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -51,7 +51,7 @@ impl Drop for Measured {
 }
 
 /// A method is whatever a client writes; a label is one of these.
-fn word(method: &Method) -> &'static str {
+pub(crate) fn word(method: &Method) -> &'static str {
     ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
         .into_iter()
         .find(|known| method.as_str() == *known)

@@ -4,12 +4,13 @@ use std::any::Any;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{Method, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use graphmill_core::ErrorCode;
+use graphmill_core::{ErrorCode, trace};
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::{Instrument, Span};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -102,10 +103,26 @@ fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     Error::new(ErrorCode::Internal, "the server made a mistake with this request; its log says more").into_response()
 }
 
+/// Named by the route's template: a path may hold what people named.
+fn request_span(method: &Method, route: Option<&MatchedPath>) -> Span {
+    let (method, route) = (crate::metrics::word(method), route.map_or("unknown", MatchedPath::as_str));
+    tracing::info_span!(
+        target: trace::TARGET,
+        "http.request",
+        otel.name = format!("{method} {route}"),
+        otel.kind = "server",
+        http.request.method = method,
+        http.route = route,
+        http.response.status_code = tracing::field::Empty
+    )
+}
+
 async fn log_request(request: Request, next: Next) -> Response {
     let (method, path, begun) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
     let measured = Measured::new(&method, request.extensions().get());
-    let response = next.run(request).await;
+    let span = request_span(&method, request.extensions().get());
+    let response = next.run(request).instrument(span.clone()).await;
+    span.record("http.response.status_code", response.status().as_u16());
     measured.answered(response.status());
     tracing::debug!(
         http.method = %method,

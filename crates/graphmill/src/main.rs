@@ -72,9 +72,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Command::Config(ConfigCommand::Show) = &cli.command {
         return Ok(commands::config::show(&layers));
     }
-    telemetry::start(matches!(cli.command, Command::Serve(_)));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let traces = telemetry::start(matches!(cli.command, Command::Serve(_)), runtime.handle())?;
     let code = runtime.block_on(dispatch(cli.command, config));
+    traces.end();
     // Blocking work of an abandoned job must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     code

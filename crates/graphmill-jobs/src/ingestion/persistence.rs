@@ -14,6 +14,7 @@ use graphmill_store::requests::NewJobError;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::OnceCell;
+use tracing::Instrument;
 
 use super::embedding::{Embedded, Embedding, SetAside, get_vectors};
 use super::entity_extraction::{EntityExtraction, get_facts, get_header};
@@ -242,7 +243,14 @@ impl Stage for Persistence<'_> {
         context.store().commit_intent(context.fence()).await?;
         graphmill_core::fault_point!("publishing.after_intent");
         for _ in 0..STAGE_TRIES {
-            match self.ingestion.handler.graph.publish(&publication).await.map_err(of_graph)? {
+            let span = tracing::info_span!(
+                target: graphmill_core::trace::TARGET,
+                "graph.publish",
+                document.id = %publication.document,
+                chunks = publication.placements.len()
+            );
+            let published = self.ingestion.handler.graph.publish(&publication).instrument(span).await;
+            match published.map_err(of_graph)? {
                 PublishOutcome::Published(counts) | PublishOutcome::AlreadyDone(counts) => {
                     graphmill_core::fault_point!("publishing.after_publish");
                     let (store, graph) = (context.store(), &*self.ingestion.handler.graph);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::{Client, Url, redirect};
 use serde_json::Value;
+use tracing::Instrument;
 
 use super::gate::Gate;
 use super::refusal::{self, Refusal};
@@ -117,7 +118,14 @@ impl Transport {
             Usage::add(&ctx.usage.requests, 1);
             Usage::add(&ctx.usage.retries, u64::from(failures + refusals > 0));
             let call = kind.call();
-            let sent = self.send(path, body).await;
+            let span = tracing::info_span!(
+                target: graphmill_core::trace::TARGET,
+                "model.call",
+                otel.kind = "client",
+                model.kind = kind.word(),
+                model.name = self.model
+            );
+            let sent = self.send(path, body).instrument(span).await;
             call.ended(outcome(&sent));
             let (refusal, told) = match sent {
                 Ok(Sent::Body(bytes)) => {

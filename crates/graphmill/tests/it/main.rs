@@ -28,4 +28,5 @@ mod reindex;
 mod replace;
 mod search;
 mod support;
+mod traces;
 mod upkeep;
