@@ -36,8 +36,8 @@ documents: ## real documents for tests and benches, from Debian's packages
 bench: documents ## speed and memory, beside a peer where there is one
 	benches/run $(CACHE)
 
-soak: ## the random tests with new seeds for MINUTES (30)
-	scripts/soak $(or $(MINUTES),30)
+soak: ## a mixed load for MINUTES (60), then the random tests with new seeds
+	scripts/soak $(or $(MINUTES),60)
 
 fuzz: documents ## fuzz parsers and chunker, SECONDS (60) each
 	CACHE=$(CACHE) scripts/fuzz $(or $(SECONDS),60)

@@ -15,9 +15,9 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfi
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::runtime::Handle;
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{Directive, LevelFilter, Targets};
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::{EnvFilter, Layer};
 
 /// How long the end of a server waits for its last spans to be sent.
 const LAST_SPANS: Duration = Duration::from_secs(2);
@@ -44,12 +44,11 @@ pub(super) fn not_in_the_log() -> Directive {
     off.parse().unwrap_or_else(|_| LevelFilter::WARN.into()) // a constant that parses
 }
 
+/// A layer of the process' subscriber.
+type AnyLayer<S> = Box<dyn Layer<S> + Send + Sync>;
+
 /// The layer that listens to spans, if a collector is named.
-#[allow(clippy::type_complexity)]
-pub(super) fn start<S>(
-    server: bool,
-    runtime: &Handle,
-) -> anyhow::Result<(Option<Box<dyn Layer<S> + Send + Sync>>, Traces)>
+pub(super) fn start<S>(server: bool, runtime: &Handle) -> anyhow::Result<(Option<AnyLayer<S>>, Traces)>
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
@@ -106,6 +105,8 @@ impl HttpClient for Collector {
 
 #[cfg(test)]
 mod tests {
+    use tracing_subscriber::EnvFilter;
+
     use super::*;
 
     #[test]
