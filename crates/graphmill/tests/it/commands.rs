@@ -188,7 +188,11 @@ async fn ctrl_c_asks_on_a_terminal() {
     std::fs::write(&file, markdown(1, 30)).unwrap();
     // `script` (util-linux) gives the command a terminal and passes on what it is given; byte 3 is what Ctrl-C types.
     let command = format!("{BINARY} --data-dir {} ingest {}", path(app.settings().data_dir()), path(&file));
-    let mut child = tokio::process::Command::new("script")
+    let mut script = tokio::process::Command::new("script");
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GRAPHMILL_")) {
+        script.env_remove(name);
+    }
+    let mut child = script
         .args(["-qefc", &command, "/dev/null"])
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
@@ -199,6 +203,10 @@ async fn ctrl_c_asks_on_a_terminal() {
         let (_, page) = app.get("/api/jobs?status=running").await.unwrap();
         if let Some(job) = page["jobs"][0]["job_id"].as_str() {
             break job.to_owned();
+        }
+        if child.try_wait().unwrap().is_some() {
+            let output = child.wait_with_output().await.unwrap();
+            panic!("it ended before its job ran: {} {}", output.status, String::from_utf8_lossy(&output.stdout));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
