@@ -25,6 +25,7 @@ pub use assign_communities::Assigned;
 pub use request::ClusteringOptions;
 pub use within_reindex::ClusteringStage;
 
+use crate::unnamed_blobs::delete_unnamed_of_claim;
 use assign_communities::AssignCommunities;
 use build_projection::BuildProjection;
 use generate_summaries::GenerateSummaries;
@@ -109,8 +110,10 @@ impl JobHandler for ClusteringHandler {
         Ok(Completed { message: "Clustering complete".to_owned(), metadata })
     }
 
-    /// What a stopped job had written unseen goes when the next run begins.
-    async fn after(&self, _context: &JobContext) {}
+    /// What a stopped job had written unseen into the graph goes when the next run begins.
+    async fn after(&self, context: &JobContext) {
+        delete_unnamed_of_claim(context, &*self.services.graph).await;
+    }
 }
 
 impl<'a> Clustering<'a> {

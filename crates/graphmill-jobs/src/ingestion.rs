@@ -26,6 +26,7 @@ pub use request::{
     ChosenOptions, IngestionOptions, Upload, reingestion, retry_quarantined, upload_of, upload_of_document,
 };
 
+use crate::unnamed_blobs::delete_unnamed_of_claim;
 #[cfg(test)]
 pub(crate) use loading::put_page;
 use request::IngestionParams;
@@ -114,6 +115,7 @@ impl JobHandler for IngestionHandler {
     }
 
     async fn after(&self, context: &JobContext) {
+        delete_unnamed_of_claim(context, &*self.graph).await;
         let Some(document) = context.job().job.document else { return };
         // What a job that did not publish had staged goes when no other job of the document can still need it.
         match context.store().unended_among(&[document]).await {

@@ -23,6 +23,7 @@ pub use request::{ReindexMode, ReindexOptions};
 
 use crate::clustering::{ClusteringOptions, ClusteringServices, ClusteringStage};
 use crate::interruption::{of_graph, of_model};
+use crate::unnamed_blobs::delete_unnamed_of_claim;
 
 /// Name of the stage that runs a clustering.
 const CLUSTERING: &str = "clustering";
@@ -94,6 +95,7 @@ impl JobHandler for ReindexHandler {
 
     /// What a cancelled job had written unseen goes; a failed one may be retried and goes on with it.
     async fn after(&self, context: &JobContext) {
+        delete_unnamed_of_claim(context, &*self.graph).await;
         let runs = self.runs.lock().remove(&context.fence()).unwrap_or_default();
         if runs.is_empty() {
             return;

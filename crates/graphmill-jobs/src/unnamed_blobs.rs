@@ -1,7 +1,16 @@
 //! Removing files that nothing names any more.
 
 use graphmill_graph::GraphStore;
+use graphmill_runtime::JobContext;
 use graphmill_store::{Blobs, JobStore};
+
+/// Deletes what a claim wrote and did not come to name: it was stopped between the two. What a kill leaves so is found by the daily sweep.
+pub(crate) async fn delete_unnamed_of_claim(context: &JobContext, graph: &dyn GraphStore) {
+    let written = context.written_blobs();
+    if !written.is_empty() {
+        delete_unnamed(context.store(), graph, context.blobs(), written).await;
+    }
+}
 
 /// Deletes those of `keys` that neither a job nor a published document names; answers the bytes that it freed. What fails is left to the daily sweep.
 pub(crate) async fn delete_unnamed(

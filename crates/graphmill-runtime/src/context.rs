@@ -19,6 +19,7 @@ pub struct JobContext {
     pub(crate) claimed: ClaimedJob,
     cpu: CpuPool,
     blobs: Blobs,
+    written: Mutex<Vec<String>>,
     activity: Mutex<Activity>,
     logs: Mutex<Vec<NewLog>>,
     progress: Mutex<Latest>,
@@ -58,7 +59,8 @@ impl JobContext {
             store,
             claimed,
             cpu: services.cpu,
-            blobs: services.blobs,
+            blobs: services.blobs.for_claim(),
+            written: Mutex::default(),
             activity: Mutex::new(Activity { last: Instant::now(), unit: "start".into(), limit: stall_limit }),
             logs: Mutex::default(),
             progress: Mutex::new(Latest { stage: String::new(), progress: None, sent: true }),
@@ -88,6 +90,16 @@ impl JobContext {
     /// Where large outputs and originals lie.
     pub fn blobs(&self) -> &Blobs {
         &self.blobs
+    }
+
+    /// The store knows that this claim is over: it can name no blob any more, so what it has written without naming it is garbage.
+    pub(crate) fn close_blobs(&self) {
+        *self.written.lock() = self.blobs.close_claim();
+    }
+
+    /// Keys of blobs that the claim wrote, once it is over and each can be told from garbage by whether anything names it; else empty.
+    pub fn written_blobs(&self) -> Vec<String> {
+        std::mem::take(&mut self.written.lock())
     }
 
     /// Runs `work` on the CPU pool; a panic in it becomes a retry.

@@ -41,12 +41,17 @@ pub(crate) async fn supervise(
         job.kind = context.job().job.job_type.as_str(),
         job.epoch = context.fence().epoch.0
     );
+    // One is held until the work has really stopped, however long that takes, the other until it is tidied up after. The claim is looked at once more
+    // behind them: see [`Occupancy::is_occupied`].
+    let enter = || {
+        let job = &context.job().job;
+        occupancy.enter(&job.collection, job.document.zip(job.seq))
+    };
+    let (at_work, _tidying) = (enter(), enter());
     let mut task = tokio::spawn({
         let (context, handler) = (context.clone(), handler.clone());
         let work = async move {
-            // Held until the work has really stopped. The claim is looked at once more behind it: see [`Occupancy::is_occupied`].
-            let job = &context.job().job;
-            let _here = occupancy.enter(&job.collection, job.document.zip(job.seq));
+            let _at_work = at_work;
             if let Err(graphmill_store::Error::Fenced(_)) = context.store.renew(context.fence(), lease).await {
                 return Err(Interruption::Stopped);
             }
@@ -77,13 +82,19 @@ pub(crate) async fn supervise(
             }
         }
     };
-    if let Some(ending) = ending(&context, end) {
-        log_ending(&context, &ending);
-        write_ending(&context, ending, &mut stop).await;
-    }
+    let over = match ending(&context, end) {
+        Some(ending) => {
+            log_ending(&context, &ending);
+            write_ending(&context, ending, &mut stop).await
+        }
+        None => true,
+    };
     // The store knows; the place is given back only when the work has really stopped, or is past being waited for.
     if !task.is_finished() {
         let _ = tokio::time::timeout(ABORT_GRACE, &mut task).await;
+    }
+    if over {
+        context.close_blobs();
     }
     handler.after(&context).await;
 }
@@ -161,8 +172,8 @@ fn backoff(failures: u32) -> Duration {
 }
 
 /// Writes the ending until the store takes it: a job must not stay running because the disk was full for a moment. Given up when the claim is lost
-/// (somebody else writes the end then) or the process shuts down (the next start finds the job).
-async fn write_ending(context: &JobContext, ending: Ending, stop: &mut watch::Receiver<Option<Stop>>) {
+/// (somebody else writes the end then) or the process shuts down (the next start finds the job). Answers whether the claim is over for certain.
+async fn write_ending(context: &JobContext, ending: Ending, stop: &mut watch::Receiver<Option<Stop>>) -> bool {
     let mut pause = Duration::from_millis(50);
     let shutting_down = matches!(ending, Ending::Released);
     loop {
@@ -180,9 +191,9 @@ async fn write_ending(context: &JobContext, ending: Ending, stop: &mut watch::Re
                         tracing::warn!(%key, %error, "an output could not be removed; the sweep will do it");
                     }
                 }
-                return;
+                return true;
             }
-            Err(graphmill_store::Error::Fenced(_) | graphmill_store::Error::NotFound(_)) => return,
+            Err(graphmill_store::Error::Fenced(_) | graphmill_store::Error::NotFound(_)) => return true,
             Err(error) => {
                 tracing::warn!(job.id = %context.fence().job, %error, "the end of a job could not be written")
             }
@@ -190,7 +201,7 @@ async fn write_ending(context: &JobContext, ending: Ending, stop: &mut watch::Re
         let gone = async { if shutting_down { Stop::Shutdown } else { stopped(stop).await } };
         tokio::select! {
             _ = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(5)),
-            _ = gone => return,
+            why = gone => return matches!(why, Stop::Fenced),
         }
     }
 }

@@ -25,6 +25,15 @@ const UNFINISHED: &str = "unfinished";
 pub struct Blobs {
     root: Arc<Path>,
     pins: Arc<Mutex<Pins>>,
+    /// Of whom what is finished here is remembered.
+    claim: Option<Arc<Mutex<WrittenByClaim>>>,
+}
+
+/// What one claim of a job has put under its keys.
+#[derive(Debug, Default)]
+struct WrittenByClaim {
+    closed: bool,
+    keys: Vec<String>,
 }
 
 /// Who wants blobs to stay, and which are to go once nobody does.
@@ -84,7 +93,22 @@ impl Blobs {
         for entry in std::fs::read_dir(&unfinished).map_err(failed)? {
             std::fs::remove_file(entry.map_err(failed)?.path()).map_err(failed)?;
         }
-        Ok(Self { root: root.into(), pins: Arc::default() })
+        Ok(Self { root: root.into(), pins: Arc::default(), claim: None })
+    }
+
+    /// The same blobs for one claim of a job: what is written through the answer is remembered until [`Blobs::close_claim`].
+    #[must_use]
+    pub fn for_claim(&self) -> Self {
+        Self { claim: Some(Arc::default()), ..self.clone() }
+    }
+
+    /// Ends what [`Blobs::for_claim`] began: nothing gets its key any more, also not a write that still goes on somewhere. Answers the keys that were
+    /// written, so that those which no row came to name can be removed.
+    pub fn close_claim(&self) -> Vec<String> {
+        let Some(claim) = &self.claim else { return Vec::new() };
+        let mut claim = claim.lock();
+        claim.closed = true;
+        std::mem::take(&mut claim.keys)
     }
 
     /// A key that nobody has: `kind/xx/…`, spread over 1,024 folders.
@@ -100,7 +124,8 @@ impl Blobs {
         let (name, opened) = (key.to_owned(), part.clone());
         let file = blocking(move || File::create_new(&opened).map_err(|e| Error::blob(&name, &e))).await?;
         let state = Writing { file, hasher: blake3::Hasher::new(), bytes: 0 };
-        Ok(BlobWriter { key: key.to_owned(), path, part: Part(Some(part)), state: Some(state) })
+        let claim = self.claim.clone();
+        Ok(BlobWriter { key: key.to_owned(), path, part: Part(Some(part)), state: Some(state), claim })
     }
 
     /// Writes a blob whole.
@@ -215,6 +240,7 @@ pub struct BlobWriter {
     part: Part,
     /// `None` only after a write failed.
     state: Option<Writing>,
+    claim: Option<Arc<Mutex<WrittenByClaim>>>,
 }
 
 #[derive(Debug)]
@@ -259,10 +285,18 @@ impl BlobWriter {
     /// Syncs the blob and puts it under its key.
     pub async fn finish(mut self) -> Result<WrittenBlob> {
         let Some(state) = self.state.take() else { return Err(self.failed()) };
-        let Self { key, path, mut part, .. } = self;
+        let Self { key, path, mut part, claim, .. } = self;
         blocking(move || {
             let finish = || {
                 state.file.sync_all()?;
+                // Held until the blob has its key: it is either among those that the end of the claim is told of, or never there.
+                let mut claim = claim.as_ref().map(|claim| claim.lock());
+                if let Some(claim) = &mut claim {
+                    if claim.closed {
+                        return Err(std::io::Error::other("the claim of the job that wrote it is over"));
+                    }
+                    claim.keys.push(key.clone());
+                }
                 if let (Some(from), Some(folder)) = (&part.0, path.parent()) {
                     // A deletion beside us may take the folder away while it is still empty.
                     let mut tries = 0..10;
@@ -372,6 +406,26 @@ mod tests {
         blobs.delete(&key).await.unwrap();
         blobs.delete(&key).await.unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "empty folders go with the last blob");
+    }
+
+    #[tokio::test]
+    async fn a_claim_that_is_over_puts_nothing_under_a_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(dir.path()).unwrap();
+        let claim = blobs.for_claim();
+        let other = blobs.for_claim();
+        claim.put("jobs/a/1/chunks", Bytes::from_static(b"x")).await.unwrap();
+        other.put("jobs/b/1/chunks", Bytes::from_static(b"y")).await.unwrap();
+        let mut late = claim.writer("jobs/a/1/late").await.unwrap();
+        late.write(Bytes::from_static(b"z")).await.unwrap();
+        assert_eq!(claim.close_claim(), ["jobs/a/1/chunks"]);
+        let message = late.finish().await.unwrap_err().to_string();
+        assert!(message.contains("over"), "{message}");
+        assert_eq!(blobs.size("jobs/a/1/late").await.unwrap(), None);
+        assert_eq!(std::fs::read_dir(dir.path().join(UNFINISHED)).unwrap().count(), 0);
+        assert!(claim.close_claim().is_empty() && blobs.close_claim().is_empty());
+        blobs.put("jobs/c/1/free", Bytes::from_static(b"w")).await.unwrap();
+        assert_eq!(other.close_claim(), ["jobs/b/1/chunks"]);
     }
 
     #[tokio::test]

@@ -59,11 +59,22 @@ async fn cancel_at_fifty_random_moments_is_quick_and_true() {
     let app = graphmill_testkit::TestApp::start_with(crate::support::BINARY, |s| s.env("GRAPHMILL_WORKERS", "1"))
         .await
         .unwrap();
+    // How long a job runs here decides between which moments is chosen.
+    let mut whole = Vec::new();
+    for n in 50..53 {
+        let begun = Instant::now();
+        let job = app.upload_job(&format!("{n}.md"), markdown(n, 150), &[]).await.unwrap();
+        let page = app.wait_ended(&job).await.unwrap();
+        assert_completed(&page);
+        whole.push(begun.elapsed());
+        app.delete(&format!("/api/documents/{}", page["metadata"]["document_id"].as_str().unwrap())).await.unwrap();
+    }
+    whole.sort();
     let mut rng = rand::rngs::StdRng::seed_from_u64(seed());
     let mut stopped = Vec::new();
     for n in 0..50 {
         let job = app.upload_job(&format!("{n}.md"), markdown(n, 150), &[]).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(rng.random_range(0..250))).await;
+        tokio::time::sleep(whole[1].mul_f64(rng.random_range(0.0..1.0))).await;
         let asked = Instant::now();
         let (status, answer) = app.post(&format!("/api/jobs/{job}/cancel")).await.unwrap();
         let (_, page) = app.get(&format!("/api/jobs/{job}")).await.unwrap();
