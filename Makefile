@@ -13,7 +13,7 @@ run: ## build and start the server
 	cargo run --release --bin graphmill -- serve
 
 test: documents contract-tools ## every test: unit, conformance, contract, faults
-	GRAPHMILL_TEST_DOCUMENTS=$(CACHE)/documents cargo test --workspace $(FEATURES)
+	GRAPHMILL_TEST_DOCUMENTS=$(CACHE)/documents cargo test --workspace --no-fail-fast $(FEATURES)
 	cargo build --bin graphmill $(FEATURES)
 	$(CONTRACT)/bin/python tests/contract/run $(BINARY)
 	$(CONTRACT)/bin/python tests/contract/client $(BINARY)

@@ -29,7 +29,7 @@ const POINTS: [&str; 13] = [
     "index.after_commit",
 ];
 
-/// A life of three documents: uploads, a replacement, a removal, sweeps.
+/// A life of three documents: uploads, a replacement, a removal, sweeps, and searches between them, which bring the index up.
 async fn live(graph: &EmbeddedGraph) {
     let space = graph.ensure_space(&CollectionId::default(), "model", DIMENSION).await.unwrap();
     let draft = |source, chunks| Draft { spaces: vec![space.id], ..Draft::new(source, chunks) };
@@ -39,11 +39,13 @@ async fn live(graph: &EmbeddedGraph) {
     for (seq, draft) in [(1, &a), (2, &b), (3, &gone)] {
         draft.upload(graph, seq).await;
     }
+    searches(graph).await;
     let replaced = draft("a.md", &["Basin>Pump", "Gauge>Pump"]);
     replaced.upload(graph, 4).await;
     graph.sweep_document(replaced.id()).await.unwrap();
     graph.remove(&gone.collection, gone.id(), Seq(5)).await.unwrap();
     graph.sweep_document(gone.id()).await.unwrap();
+    searches(graph).await;
 }
 
 /// What searches answer; scores of words depend on chunks that wait to be swept, so they are left out.
