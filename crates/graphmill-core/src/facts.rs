@@ -1,5 +1,7 @@
 //! What a chunk says: mentions, statements, alias evidence. Facts belong to a chunk and never change; folds are counted from them.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{ContentHash, EntityName, IdHasher};
@@ -154,6 +156,14 @@ pub struct DroppedFacts {
 fn keep_longer(kept: &mut String, other: &mut String) {
     if (other.len(), &*kept) > (kept.len(), other) {
         std::mem::swap(kept, other);
+    }
+}
+
+/// What is embedded of a chunk, or sent to a model: its context, if it has any, on lines of its own before the text.
+pub fn text_in_context<'a>(context: Option<&str>, text: &'a str) -> Cow<'a, str> {
+    match context {
+        Some(context) => format!("{context}\n{}", text.trim_start_matches(['\r', '\n'])).into(),
+        None => text.into(),
     }
 }
 

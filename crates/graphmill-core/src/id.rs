@@ -143,7 +143,7 @@ impl DocumentId {
 }
 
 impl ChunkId {
-    /// The `occurrence`-th chunk (from 0) of its document with this text and these facts.
+    /// The `occurrence`-th chunk (from 0) of its document with this text and these facts. `content`: hash of the text in its context.
     pub fn new(document: &DocumentId, content: &ContentHash, facts: &ContentHash, occurrence: u32) -> Self {
         // The document's id already holds the collection.
         Self(

@@ -25,7 +25,7 @@ pub use entity_name::EntityName;
 pub use entity_type::{ENTITY_TYPES, entity_type_rank};
 pub use error_code::ErrorCode;
 pub use event::{EventKind, JobEvent};
-pub use facts::{AliasEvidence, ChunkFacts, Mention, Statement};
+pub use facts::{AliasEvidence, ChunkFacts, Mention, Statement, text_in_context};
 pub use id::{ChunkId, CommunityId, ContentHash, DocumentId, EntityId, IdHasher, JobId};
 pub use job::{Epoch, Fence, JobStatus, JobType, Seq, StageStatus, Transition, next_state};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

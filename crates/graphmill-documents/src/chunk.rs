@@ -114,10 +114,7 @@ impl Chunk {
     /// What is embedded or sent to a model: the context, if any, and the text.
     #[must_use]
     pub fn text_in_context(&self) -> std::borrow::Cow<'_, str> {
-        match &self.context {
-            Some(context) => format!("{context}\n{}", self.text.trim_start_matches(['\r', '\n'])).into(),
-            None => (&self.text).into(),
-        }
+        graphmill_core::text_in_context(self.context.as_deref(), &self.text)
     }
 }
 

@@ -87,6 +87,7 @@ impl Source {
             facts,
             vectors: vec![(space, vector)],
             embedding_quarantined: false,
+            context: None,
         }
     }
 }

@@ -82,6 +82,7 @@ fn chunk(document: &DocumentId, at: usize, names: usize, total: usize, numbers: 
         facts,
         vectors: Vec::new(),
         embedding_quarantined: false,
+        context: None,
     }
 }
 

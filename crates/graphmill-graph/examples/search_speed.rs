@@ -82,6 +82,7 @@ async fn put(graph: &EmbeddedGraph, number: usize, texts: &[String], vectors: Ve
             facts,
             vectors,
             embedding_quarantined: false,
+            context: None,
         });
     }
     graph.stage(&collection, document, staged).await.expect("chunks are staged");

@@ -63,7 +63,7 @@ pub trait GraphStore: Send + Sync + 'static {
     /// The collection's spaces, by id.
     async fn spaces(&self, collection: &CollectionId) -> Result<Vec<Space>>;
 
-    /// Placed, not quarantined chunks without a vector in the space, by id, with their text.
+    /// Placed, not quarantined chunks without a vector in the space, by id, with their text in its context ([`graphmill_core::text_in_context`]).
     async fn space_delta(
         &self,
         collection: &CollectionId,
@@ -72,7 +72,7 @@ pub trait GraphStore: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<(ChunkId, String)>>;
 
-    /// Placed chunks with their text, by id, whether or not they have vectors.
+    /// Placed chunks with their text in its context, by id, whether or not they have vectors.
     async fn chunk_texts(
         &self,
         collection: &CollectionId,
@@ -122,6 +122,9 @@ pub trait GraphStore: Send + Sync + 'static {
     /// Removes what searches keep beside the graph of chunks that are gone (their words and vectors in another form), which would go some day by
     /// itself. Reads what is kept of the whole collection.
     async fn compact_search(&self, collection: &CollectionId) -> Result<()>;
+
+    /// Removes some vectors of retired spaces of the collection, in one short transaction; answers how many, 0 when none is left.
+    async fn sweep_retired_spaces(&self, collection: &CollectionId) -> Result<u64>;
 
     /// Documents that have unplaced chunks, at most `limit`.
     async fn unplaced_documents(&self, limit: u32) -> Result<Vec<DocumentId>>;

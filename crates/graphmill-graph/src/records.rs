@@ -45,6 +45,8 @@ pub struct StagedChunk {
     pub id: ChunkId,
     /// Its text.
     pub text: String,
+    /// What stands before the text where it is embedded (the header of a table that it begins in the middle of).
+    pub context: Option<String>,
     /// Hash of the text.
     pub content_hash: ContentHash,
     /// Number of tokens, by the chunker's count.
@@ -251,6 +253,8 @@ pub struct ChunkRecord {
     pub placement: Placement,
     /// Its text.
     pub text: String,
+    /// See [`StagedChunk::context`].
+    pub context: Option<String>,
     /// Number of tokens.
     pub token_count: u32,
     /// Its facts could not be made.

@@ -190,6 +190,7 @@ impl TestServer {
             facts: chunk_facts,
             vectors: Vec::new(),
             embedding_quarantined: false,
+            context: None,
         };
         graph.stage(collection, document, vec![staged]).await.unwrap();
         let placement = Placement {

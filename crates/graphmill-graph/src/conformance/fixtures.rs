@@ -80,6 +80,7 @@ impl Draft {
                 facts: facts.clone(),
                 vectors: self.spaces.iter().map(|space| (*space, vector_of(text))).collect(),
                 embedding_quarantined: false,
+                context: None,
             }
         };
         self.chunks.iter().map(stage).collect()

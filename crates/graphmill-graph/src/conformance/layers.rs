@@ -210,10 +210,22 @@ pub async fn vectors_and_spaces(backend: &dyn Backend) {
     let states: Vec<_> =
         store.spaces(&draft.collection).await.expect("spaces are read").iter().map(|s| s.state).collect();
     assert_eq!(states, [SpaceState::Retired, SpaceState::Active]);
+    retired_vectors_go(store, &draft, one.id).await;
     quarantine(store, &draft, two.id).await;
     let wrong = store.put_vectors(&run, two.id, vec![(ids[0], vec![1.0; 3])]).await;
     assert!(matches!(wrong, Err(Error::Invalid(_))), "{wrong:?}");
     assert_whole(store).await;
+}
+
+/// Vectors of a retired space are swept; it can be built again.
+async fn retired_vectors_go(store: &dyn GraphStore, draft: &Draft, retired: crate::records::SpaceId) {
+    let all = || store.vectors(&draft.collection, retired, 0..u64::MAX, 10);
+    assert!(!all().await.expect("vectors are read").heads.is_empty());
+    while store.sweep_retired_spaces(&draft.collection).await.expect("a retired space is swept") > 0 {}
+    assert!(all().await.expect("vectors are read").heads.is_empty());
+    assert!(store.space_delta(&draft.collection, retired, None, 10).await.expect("the delta is read").len() >= 2);
+    let stats = store.stats(None).await.expect("stats are read");
+    assert_eq!(stats.chunks_without_vector, 0, "the active space keeps its own");
 }
 
 /// A chunk whose embedding was set aside is whole, counted, and mended by staging it again.

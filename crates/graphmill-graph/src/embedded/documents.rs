@@ -71,7 +71,7 @@ pub(super) fn published_seq(conn: &Connection, document: DocumentId) -> Result<O
 
 /// What [`chunk_record`] reads, of `placement p` and `chunk c`.
 pub(super) const CHUNK_COLUMNS: &str = "p.chunk_index, p.start_char, p.end_char, p.page_start, p.page_end, \
-    p.heading_path, c.id, c.text, c.token_count, c.flags";
+    p.heading_path, c.id, c.text, c.token_count, c.flags, c.context";
 
 /// Placed chunks of a document, in order.
 pub(super) fn chunks(conn: &Connection, document: DocumentId, from: u32, limit: u32) -> Result<Vec<ChunkRecord>> {
@@ -105,6 +105,7 @@ pub(super) fn chunk_record(row: &Row<'_>, document: DocumentId) -> Result<ChunkR
             heading_path: decode_headings(headings)?,
         },
         text: row.get(7)?,
+        context: row.get(10)?,
         token_count: row.get(8)?,
         facts_quarantined: flags & FACTS_QUARANTINED != 0,
         embedding_quarantined: flags & EMBEDDING_QUARANTINED != 0,

@@ -104,7 +104,7 @@ fn write_documents(conn: &Connection, collection: i64, out: &mut Out) -> Result<
 fn write_chunks(conn: &Connection, collection: i64, name: &CollectionId, out: &mut Out) -> Result<()> {
     let mut statement = conn.prepare(
         "SELECT c.id, d.id, p.chunk_index, p.start_char, p.end_char, p.page_start, p.page_end, p.heading_path, \
-         c.text, c.token_count, c.flags, c.content_hash, c.facts FROM chunk c CROSS JOIN placement p ON p.chunk = c.key \
+         c.text, c.token_count, c.flags, c.content_hash, c.facts, c.context FROM chunk c CROSS JOIN placement p ON p.chunk = c.key \
          CROSS JOIN document d ON d.key = p.document WHERE c.collection = ?1 ORDER BY c.id",
     )?;
     let mut rows = statement.query([collection])?;
@@ -130,6 +130,7 @@ fn chunk_record(row: &Row<'_>) -> Result<ChunkRecord> {
             heading_path: decode_headings(row.get_ref(7)?.as_blob().map_err(rusqlite::Error::from)?)?,
         },
         text: row.get(8)?,
+        context: row.get(13)?,
         token_count: row.get(9)?,
         facts_quarantined: flags & FACTS_QUARANTINED != 0,
         embedding_quarantined: flags & EMBEDDING_QUARANTINED != 0,

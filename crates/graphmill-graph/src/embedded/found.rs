@@ -28,11 +28,11 @@ pub(super) fn found_chunks(
     for id in chunks {
         let mut rows = statement.query(params![collection, id.as_bytes()])?;
         let Some(row) = rows.next()? else { continue };
-        let facts = FactsView::read(row.get_ref(13)?.as_blob().map_err(rusqlite::Error::from)?)?;
+        let facts = FactsView::read(row.get_ref(14)?.as_blob().map_err(rusqlite::Error::from)?)?;
         found.push(FoundChunk {
-            chunk: chunk_record(row, document_id(row, 10)?)?,
-            filename: row.get(11)?,
-            source: row.get(12)?,
+            chunk: chunk_record(row, document_id(row, 11)?)?,
+            filename: row.get(12)?,
+            source: row.get(13)?,
             entities: entities(conn, collection, &facts, most_entities)?,
         });
     }

@@ -89,7 +89,8 @@ CREATE TABLE chunk (
     token_count           INTEGER NOT NULL,
     content_hash          BLOB    NOT NULL,
     facts                 BLOB    NOT NULL,            -- see facts_column.rs
-    text                  TEXT    NOT NULL
+    text                  TEXT    NOT NULL,
+    context               TEXT                         -- what stands before the text where it is embedded
 ) STRICT;
 CREATE UNIQUE INDEX chunk_id ON chunk (collection, id);
 

@@ -27,6 +27,7 @@ pub(super) struct EncodedChunk {
     content_hash: [u8; 32],
     facts: Vec<u8>,
     text: String,
+    context: Option<String>,
     vectors: Vec<(SpaceId, Vec<u8>)>,
 }
 
@@ -69,6 +70,7 @@ fn encode_chunk(collection: &CollectionId, chunk: StagedChunk) -> Result<Encoded
         content_hash: *chunk.content_hash.as_bytes(),
         facts,
         text: chunk.text,
+        context: chunk.context,
         vectors,
     })
 }
@@ -110,8 +112,8 @@ pub(super) fn stage(
 
 fn insert(conn: &Connection, document: &DocumentRow, chunk: &EncodedChunk) -> Result<()> {
     conn.prepare_cached(
-        "INSERT INTO chunk (collection, id, document, flags, token_count, content_hash, facts, text) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO chunk (collection, id, document, flags, token_count, content_hash, facts, text, context) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute(params![
         document.collection,
@@ -121,7 +123,8 @@ fn insert(conn: &Connection, document: &DocumentRow, chunk: &EncodedChunk) -> Re
         chunk.token_count,
         chunk.content_hash,
         chunk.facts,
-        chunk.text
+        chunk.text,
+        chunk.context
     ])?;
     let key = conn.last_insert_rowid();
     conn.prepare_cached("INSERT INTO unplaced (document, chunk) VALUES (?1, ?2)")?.execute([document.key, key])?;

@@ -225,6 +225,12 @@ impl GraphStore for EmbeddedGraph {
         self.read_collection(collection, move |conn, key| index.compact(conn, key)).await
     }
 
+    async fn sweep_retired_spaces(&self, collection: &CollectionId) -> Result<u64> {
+        let collection = collection.clone();
+        let sweep = move |conn: &rusqlite::Connection| vectors::sweep_retired(conn, &collection);
+        self.writer.write(Safety::Process, SWEEP, sweep).await
+    }
+
     async fn unplaced_documents(&self, limit: u32) -> Result<Vec<DocumentId>> {
         self.readers.read(move |conn| remove::unplaced_documents(conn, limit)).await
     }

@@ -1,9 +1,9 @@
 //! Vectors and their spaces.
 
-use graphmill_core::{ChunkId, CollectionId};
-use rusqlite::{Connection, OptionalExtension, params};
+use graphmill_core::{ChunkId, CollectionId, text_in_context};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::collections::{CounterChange, ensure_collection};
+use super::collections::{CounterChange, collection_key, ensure_collection};
 use super::ids::chunk_id;
 use super::staging::{EMBEDDING_QUARANTINED, FACTS_QUARANTINED};
 use crate::records::{Space, SpaceId, SpaceState};
@@ -11,6 +11,9 @@ use crate::{Error, Result};
 
 /// Bits of a vector's key that hold the chunk's; those above hold the space's.
 const CHUNK_BITS: u32 = 40;
+
+/// Vectors that one transaction sweeps.
+const SWEEP_VECTORS: i64 = 2_000;
 
 /// Key of a chunk's vector in a space.
 pub(super) fn vector_key(space: SpaceId, chunk: i64) -> i64 {
@@ -114,6 +117,24 @@ pub(super) fn count_live(conn: &Connection, space: SpaceId, change: i64) -> Resu
     Ok(())
 }
 
+/// Removes some vectors of retired spaces; answers how many.
+pub(super) fn sweep_retired(conn: &Connection, collection: &CollectionId) -> Result<u64> {
+    let Some(collection) = collection_key(conn, collection)? else { return Ok(0) };
+    let sql = "DELETE FROM vector WHERE key IN (SELECT key FROM vector WHERE key >= ?1 AND key < ?2 LIMIT ?3) \
+               RETURNING EXISTS (SELECT 1 FROM placement p WHERE p.chunk = key - ?1)";
+    let mut swept = 0;
+    for space in spaces_of(conn, collection)?.into_iter().filter(|space| space.state == SpaceState::Retired) {
+        let (first, end) = keys_of(space.id);
+        let mut delete = conn.prepare_cached(sql)?;
+        let placed: Vec<bool> = delete
+            .query_map([first, end, SWEEP_VECTORS - swept], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        count_live(conn, space.id, -(placed.iter().filter(|placed| **placed).count() as i64))?;
+        swept += placed.len() as i64;
+    }
+    Ok(swept.cast_unsigned())
+}
+
 /// After a new vector: when its chunk is placed, writes the publish number on it and counts it. Answers whether it was placed.
 pub(super) fn note_on_placed(
     conn: &Connection,
@@ -154,20 +175,24 @@ pub(super) fn set_quarantine(conn: &Connection, collection: i64, chunk: i64, fla
         .apply(conn, collection)
 }
 
-/// Placed chunks with their text, by id.
+fn text_to_embed(row: &Row<'_>) -> rusqlite::Result<(ChunkId, String)> {
+    let (text, context): (String, Option<String>) = (row.get(1)?, row.get(2)?);
+    Ok((chunk_id(row, 0)?, text_in_context(context.as_deref(), &text).into_owned()))
+}
+
+/// Placed chunks with what is embedded of them, by id.
 pub(super) fn chunk_texts(
     conn: &Connection,
     collection: i64,
     after: Option<ChunkId>,
     limit: u32,
 ) -> Result<Vec<(ChunkId, String)>> {
-    let sql = "SELECT c.id, c.text FROM chunk c WHERE c.collection = ?1 AND c.id > ?2 \
+    let sql = "SELECT c.id, c.text, c.context FROM chunk c WHERE c.collection = ?1 AND c.id > ?2 \
                AND EXISTS (SELECT 1 FROM placement p WHERE p.chunk = c.key) ORDER BY c.id LIMIT ?3";
     let after: &[u8] = after.as_ref().map_or(&[], |id| id.as_bytes());
     let mut statement = conn.prepare_cached(sql)?;
-    let rows = statement
-        .query_map(params![collection, after, limit], |row| Ok((chunk_id(row, 0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
+    let rows =
+        statement.query_map(params![collection, after, limit], text_to_embed)?.collect::<rusqlite::Result<_>>()?;
     Ok(rows)
 }
 
@@ -179,15 +204,13 @@ pub(super) fn space_delta(
     after: Option<ChunkId>,
     limit: u32,
 ) -> Result<Vec<(ChunkId, String)>> {
-    let sql = "SELECT c.id, c.text FROM chunk c WHERE c.collection = ?1 AND c.id > ?2 AND c.flags & ?3 = 0 \
+    let sql = "SELECT c.id, c.text, c.context FROM chunk c WHERE c.collection = ?1 AND c.id > ?2 AND c.flags & ?3 = 0 \
                AND EXISTS (SELECT 1 FROM placement p WHERE p.chunk = c.key) \
                AND NOT EXISTS (SELECT 1 FROM vector v WHERE v.key = ?4 + c.key) ORDER BY c.id LIMIT ?5";
     let after: &[u8] = after.as_ref().map_or(&[], |id| id.as_bytes());
     let mut statement = conn.prepare_cached(sql)?;
     let rows = statement
-        .query_map(params![collection, after, EMBEDDING_QUARANTINED, vector_key(space, 0), limit], |row| {
-            Ok((chunk_id(row, 0)?, row.get(1)?))
-        })?
+        .query_map(params![collection, after, EMBEDDING_QUARANTINED, vector_key(space, 0), limit], text_to_embed)?
         .collect::<rusqlite::Result<_>>()?;
     Ok(rows)
 }

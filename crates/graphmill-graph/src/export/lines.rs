@@ -105,6 +105,8 @@ pub struct ChunkLine {
     #[serde(skip_serializing_if = "is_false")]
     embedding_quarantined: bool,
     text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     mentions: Vec<MentionLine>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -131,6 +133,7 @@ impl ChunkLine {
             facts_quarantined: record.facts_quarantined,
             embedding_quarantined: record.embedding_quarantined,
             text: record.text,
+            context: record.context,
             mentions: facts.mentions.into_iter().map(|m| MentionLine::new(collection, m)).collect(),
             statements: facts.statements.into_iter().map(StatementLine::from).collect(),
             aliases: facts.aliases.into_iter().map(AliasLine::from).collect(),

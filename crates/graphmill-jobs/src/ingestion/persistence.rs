@@ -112,7 +112,8 @@ impl<'a> Persistence<'a> {
         let mut placements = Vec::with_capacity(self.segments.chunks as usize);
         for segment in 0..self.segments.count() {
             for chunk in self.segments.read(context, segment).await? {
-                let content = ContentHash::of(chunk.text.as_bytes());
+                // With its context, so that a chunk under another table head is another one and gets a vector of its own.
+                let content = ContentHash::of(chunk.text_in_context().as_bytes());
                 let facts = hashes.next().ok_or_else(|| incomplete("facts"))?;
                 let occurrence = occurrences.entry((content, facts)).or_default();
                 let id = ChunkId::new(&self.ingestion.document, &content, &facts, *occurrence);
@@ -149,6 +150,7 @@ impl<'a> Persistence<'a> {
                     id: layout.placements[chunk.index as usize].chunk,
                     content_hash: ContentHash::of(chunk.text.as_bytes()),
                     text: chunk.text,
+                    context: chunk.context,
                     token_count: chunk.token_count,
                     facts,
                     embedding_quarantined: vector.is_none(),

@@ -15,6 +15,9 @@ pub(super) async fn run(stores: Stores, every: Duration, keep: Duration) {
     let (mut rounds, mut next_compaction) = (0_u32, 0_u32);
     loop {
         if rounds == next_compaction {
+            if let Err(error) = sweep_retired_spaces(&stores).await {
+                tracing::warn!(%error, "vectors of retired models could not be swept");
+            }
             compact_searches(&stores).await;
             next_compaction = rounds.wrapping_add(rounds_in(keep, every));
         }
@@ -36,6 +39,14 @@ pub(super) async fn run(stores: Stores, every: Duration, keep: Duration) {
 fn rounds_in(time: Duration, every: Duration) -> u32 {
     let rounds = time.as_millis().checked_div(every.as_millis()).unwrap_or(1);
     u32::try_from(rounds).unwrap_or(u32::MAX).max(1)
+}
+
+/// A model that was given up may come back within a round, so its vectors go no sooner than the searches are compacted.
+async fn sweep_retired_spaces(stores: &Stores) -> Result<(), Error> {
+    for collection in stores.graph.collections().await? {
+        while stores.graph.sweep_retired_spaces(&collection).await? > 0 {}
+    }
+    Ok(())
 }
 
 /// Words and vectors of documents that were deleted without a purge go with the first round and then as often as tombstones do.

@@ -63,3 +63,6 @@ CREATE TABLE community_member (
 
 -- What was published after a number, for what is derived from it.
 CREATE INDEX placement_published ON placement (published_at);
+
+-- What stands before the text where a chunk is embedded; of older chunks it is not known.
+ALTER TABLE chunk ADD COLUMN context TEXT;

@@ -43,6 +43,9 @@ struct ChunkShape {
     chunk_id: ChunkId,
     chunk_index: u32,
     text: String,
+    /// What stands before the text where it is embedded: the header of a table that it begins in the middle of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<String>,
     token_count: u32,
     start_char: u64,
     end_char: u64,
@@ -62,6 +65,7 @@ impl From<ChunkRecord> for ChunkShape {
             chunk_id: at.chunk,
             chunk_index: chunk.chunk_index,
             text: chunk.text,
+            context: chunk.context,
             token_count: chunk.token_count,
             start_char: at.start_char,
             end_char: at.end_char,

@@ -98,6 +98,7 @@ async fn publish(server: &TestServer, collection: &str, source: &str, seq: u64, 
             facts,
             vectors,
             embedding_quarantined: false,
+            context: None,
         });
     }
     graph.stage(&collection, document, staged).await.unwrap();

@@ -104,3 +104,43 @@ async fn a_chunk_that_the_new_model_refuses_is_set_aside() {
     let (_, stats) = app.get("/api/graph/stats").await.unwrap();
     assert_eq!(stats["quarantined_chunks"], 0, "{stats}");
 }
+
+/// A table of `rows` rows under a head; long enough for chunks that begin in its middle.
+fn table(head: &str, rows: usize) -> String {
+    let rows: String = (0..rows).map(|n| format!("| P-{n} | {} | {} |\n", n * 7 % 13, n * 31 % 101)).collect();
+    format!("# Stock\n\n{head}\n| --- | --- | --- |\n{rows}")
+}
+
+/// Vectors of a collection by chunk, as they stand in the graph; the server must not run.
+fn vectors(app: &TestApp) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let graph = rusqlite::Connection::open(app.settings().data_dir().join("graph.db")).unwrap();
+    let sql = "SELECT c.id, v.vector FROM placement p JOIN chunk c ON c.key = p.chunk \
+               JOIN vector v ON v.key & ((1 << 40) - 1) = c.key ORDER BY c.id";
+    let mut statement = graph.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_in_the_middle_of_a_table_is_embedded_with_its_head_by_both_ways() {
+    let mut app = start("").await;
+    ingest(&app, "stock.md", table("| Part | Shelf | Stock |", 300)).await;
+    let with_context = app.export("default").await.unwrap().matches("\"context\":\"| Part | Shelf | Stock |").count();
+    assert!(with_context > 2, "{with_context} chunks begin in the middle of the table");
+    app.kill().await.unwrap();
+    let ingested = vectors(&app);
+    app.restart(|s| s).await.unwrap();
+    let all = reindex(&app, json!({"rebuild_embeddings": true, "mode": "full"})).await;
+    assert_eq!(all["metadata"]["embeddings_created"], ingested.len(), "{all:#}");
+    app.kill().await.unwrap();
+    assert!(vectors(&app) == ingested, "a reindex made other vectors than the ingestion");
+    // Another head makes other chunks of the same rows.
+    app.restart(|s| s).await.unwrap();
+    ingest(&app, "stock.md", table("| Item | Room | Price |", 300)).await;
+    let mut fresh = start("").await;
+    ingest(&fresh, "stock.md", table("| Item | Room | Price |", 300)).await;
+    assert_eq!(app.export("default").await.unwrap(), fresh.export("default").await.unwrap());
+    app.kill().await.unwrap();
+    fresh.kill().await.unwrap();
+    assert!(vectors(&app) == vectors(&fresh), "vectors of the old head are kept");
+}
