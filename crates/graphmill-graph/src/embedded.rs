@@ -13,7 +13,6 @@ mod entity_list;
 mod entity_order;
 mod entity_rows;
 mod export;
-mod facts_column;
 mod filter;
 mod folding;
 mod found;

@@ -6,6 +6,7 @@ mod cursor;
 pub mod embedded;
 mod error;
 pub mod export;
+mod facts_column;
 pub mod folds;
 pub mod graph_store;
 pub mod listing;

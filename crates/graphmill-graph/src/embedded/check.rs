@@ -6,10 +6,10 @@ use std::collections::{HashMap, HashSet};
 use graphmill_core::EntityId;
 use rusqlite::Connection;
 
-use super::facts_column::FactsView;
 use super::ids::{document_id, entity_id};
 use super::{entity_rows, names, relation_rows};
 use crate::Result;
+use crate::facts_column::FactsView;
 use crate::folds::{EntityFold, RelationFold};
 use crate::records::Discrepancy;
 

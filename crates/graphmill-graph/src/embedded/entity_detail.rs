@@ -3,11 +3,11 @@
 use graphmill_core::{CollectionId, EntityId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::facts_column::FactsView;
 use super::ids::{chunk_id, document_id};
 use super::sql_error::DAMAGED_HINT;
 use super::{aliases, communities, entity_rows};
 use crate::cursor::{Cursor, Rank};
+use crate::facts_column::FactsView;
 use crate::folds::Votes;
 use crate::listing::{ChunkPlace, EntityDetail, MentionRecord, Page, PageStart, Vote};
 use crate::{Error, Result};

@@ -5,10 +5,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::collections::DocumentRow;
 use super::entity_order::band;
-use super::facts_column::FactsView;
 use super::folding::{EntitySlice, FoldChange, TextPlace};
 use super::sql_error::DAMAGED_HINT;
 use super::{layers, names};
+use crate::facts_column::FactsView;
 use crate::folds::{BEST_TEXTS, BestTexts, EntityFold, text_hash};
 use crate::records::EntityRecord;
 use crate::{Error, Result};

@@ -13,7 +13,6 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::collections::collection_key;
 use super::documents;
-use super::facts_column::FactsView;
 use super::ids::{chunk_id, content_hash, document_id, entity_id};
 use super::placements::decode_headings;
 use super::staging::{EMBEDDING_QUARANTINED, FACTS_QUARANTINED};
@@ -22,6 +21,7 @@ use crate::export::ExportWriter;
 use crate::export::lines::{
     ChunkLine, CollectionLine, CommunityLine, FORMAT, Line, SimilarityLine, community_name, six_decimals,
 };
+use crate::facts_column::FactsView;
 use crate::records::{ChunkRecord, Layer, Placement};
 use crate::{Error, Result};
 

@@ -5,9 +5,9 @@ use graphmill_core::EntityId;
 use rusqlite::{Connection, params};
 
 use super::collections::DocumentRow;
-use super::facts_column::FactsView;
 use super::{aliases, entity_rows, relation_rows};
 use crate::Result;
+use crate::facts_column::FactsView;
 use crate::folds::{EntityFold, RelationFold};
 
 /// Chunks that are folded in memory before their entities and relations are written.

@@ -7,9 +7,9 @@ use rusqlite::{Connection, params};
 
 use super::documents::{CHUNK_COLUMNS, chunk_record};
 use super::entity_rows;
-use super::facts_column::FactsView;
 use super::ids::document_id;
 use crate::Result;
+use crate::facts_column::FactsView;
 use crate::records::{ChunkEntity, FoundChunk};
 
 /// Those of `chunks` that are live, in the order asked.

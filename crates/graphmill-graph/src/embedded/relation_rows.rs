@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::facts_column::FactsView;
 use super::folding::{FoldChange, RelationSlice, TextPlace};
 use super::sql_error::DAMAGED_HINT;
+use crate::facts_column::FactsView;
 use crate::folds::{BEST_TEXTS, BestTexts, RelationFold, text_hash};
 use crate::{Error, Result};
 

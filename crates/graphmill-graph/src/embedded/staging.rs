@@ -4,8 +4,8 @@ use graphmill_core::{ChunkId, CollectionId, DocumentId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::collections::{CounterChange, DocumentRow, ensure_document, raise_publish_number};
-use super::facts_column;
 use super::vectors;
+use crate::facts_column;
 use crate::records::{SpaceId, StagedChunk};
 use crate::{Error, Result};
 

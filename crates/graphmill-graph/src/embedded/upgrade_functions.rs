@@ -3,9 +3,9 @@
 use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
 
-use super::facts_column::FactsView;
 use super::{document_list, entity_order, names};
 use crate::Result;
+use crate::facts_column::FactsView;
 use crate::folds::EntityFold;
 
 /// Makes them known to the connection that upgrades.

@@ -12,19 +12,19 @@ const VERSION: u64 = 1;
 
 /// Mention as it stands in the column.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct MentionView<'a> {
+pub(crate) struct MentionView<'a> {
     /// Which of the view's entities.
-    pub(super) entity: usize,
-    pub(super) entity_type: &'a str,
-    pub(super) spelling: &'a str,
-    pub(super) description: &'a str,
+    pub(crate) entity: usize,
+    pub(crate) entity_type: &'a str,
+    pub(crate) spelling: &'a str,
+    pub(crate) description: &'a str,
     span_count: usize,
     spans: Reader<'a>,
 }
 
 impl MentionView<'_> {
     /// See [`Mention::count`].
-    pub(super) fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.span_count.max(1) as u64
     }
 
@@ -53,26 +53,26 @@ impl MentionView<'_> {
 
 /// Statement as it stands in the column; its ends are mentions of the view.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct StatementView<'a> {
-    pub(super) source: usize,
-    pub(super) target: usize,
-    pub(super) relation_type: &'a str,
-    pub(super) description: &'a str,
-    pub(super) strength_millionths: u64,
+pub(crate) struct StatementView<'a> {
+    pub(crate) source: usize,
+    pub(crate) target: usize,
+    pub(crate) relation_type: &'a str,
+    pub(crate) description: &'a str,
+    pub(crate) strength_millionths: u64,
 }
 
 /// A column that is read in place.
 #[derive(Debug, Clone, Default)]
-pub(super) struct FactsView<'a> {
-    pub(super) quarantined: bool,
-    pub(super) entities: Vec<EntityId>,
-    pub(super) mentions: Vec<MentionView<'a>>,
-    pub(super) statements: Vec<StatementView<'a>>,
+pub(crate) struct FactsView<'a> {
+    pub(crate) quarantined: bool,
+    pub(crate) entities: Vec<EntityId>,
+    pub(crate) mentions: Vec<MentionView<'a>>,
+    pub(crate) statements: Vec<StatementView<'a>>,
     aliases: Vec<(usize, usize)>,
 }
 
 /// Writes facts; refuses those that are not in canonical order or lead nowhere.
-pub(super) fn encode(collection: &CollectionId, facts: &ChunkFacts) -> Result<Vec<u8>> {
+pub(crate) fn encode(collection: &CollectionId, facts: &ChunkFacts) -> Result<Vec<u8>> {
     let mut by_spelling: HashMap<&str, usize> = HashMap::with_capacity(facts.mentions.len());
     let mut entities: Vec<EntityId> = Vec::with_capacity(facts.mentions.len());
     let mut entity_of: HashMap<EntityId, usize> = HashMap::with_capacity(facts.mentions.len());
@@ -145,7 +145,7 @@ fn put_mention(out: &mut Vec<u8>, mention: &Mention, entity: usize) {
 
 impl<'a> FactsView<'a> {
     /// Reads a column.
-    pub(super) fn read(column: &'a [u8]) -> Result<Self, Malformed> {
+    pub(crate) fn read(column: &'a [u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(column);
         let head = reader.int()?;
         if head >> 1 != VERSION {
@@ -184,23 +184,23 @@ impl<'a> FactsView<'a> {
     }
 
     /// The entities at both ends of a statement, as places in `entities`.
-    pub(super) fn ends(&self, statement: &StatementView<'_>) -> (usize, usize) {
+    pub(crate) fn ends(&self, statement: &StatementView<'_>) -> (usize, usize) {
         (self.mentions[statement.source].entity, self.mentions[statement.target].entity)
     }
 
     /// Alias evidence as places in `entities`: (short form, long form).
-    pub(super) fn aliases(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+    pub(crate) fn aliases(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         self.aliases.iter().map(|(short, long)| (self.mentions[*short].entity, self.mentions[*long].entity))
     }
 
     /// What the chunk says of an entity, one a spelling and type.
-    pub(super) fn mentions_of(&self, entity: &EntityId) -> Result<Vec<Mention>, Malformed> {
+    pub(crate) fn mentions_of(&self, entity: &EntityId) -> Result<Vec<Mention>, Malformed> {
         let of_entity = self.mentions.iter().filter(|m| self.entities[m.entity] == *entity);
         of_entity.map(MentionView::mention).collect()
     }
 
     /// The facts as they were staged.
-    pub(super) fn to_facts(&self) -> Result<ChunkFacts, Malformed> {
+    pub(crate) fn to_facts(&self) -> Result<ChunkFacts, Malformed> {
         let spelling = |i: usize| self.mentions[i].spelling.to_owned();
         let mut mentions = Vec::with_capacity(self.mentions.len());
         for m in &self.mentions {
