@@ -127,6 +127,7 @@ fn publication(document: DocumentId, seq: u64, chunks: &[StagedChunk], space: Sp
             quarantined_chunks: 0,
         },
         spaces: vec![space],
+        times: None,
     }
 }
 

@@ -124,6 +124,7 @@ async fn fill(store: &EmbeddedGraph, chunks: usize, names: usize) {
                 quarantined_chunks: 0,
             },
             spaces: Vec::new(),
+            times: None,
         };
         store.stage(&collection, document, staged).await.expect("chunks are staged");
         store.publish(&publication).await.expect("it is published");

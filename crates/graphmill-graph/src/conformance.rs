@@ -3,6 +3,7 @@
 
 pub mod binding;
 pub mod collections;
+pub mod copying;
 pub mod fixtures;
 pub mod histories;
 pub mod layers;
@@ -86,6 +87,7 @@ macro_rules! graph_conformance {
                 communities_are_read_of_one_generation, a_large_community_is_paged, layers_say_how_far_they_are_behind,
                 a_cursor_of_something_else_is_refused
             },
+            copying::{a_copy_has_the_same_export, a_copy_brings_the_difference, parts_of_a_document_are_of_one_ticket},
             searching::{
                 words_are_found_in_live_chunks_alone, scripts_without_spaces_are_found, nearest_is_exact,
                 nearest_follows_vectors_that_are_made_anew, filters_hold_within_the_search, found_chunks_are_shown_with_their_place,

@@ -7,6 +7,7 @@ mod collections;
 mod communities;
 mod document_entities;
 mod document_list;
+mod document_part;
 mod documents;
 mod entity_detail;
 mod entity_list;

@@ -16,7 +16,7 @@ use crate::listing::{
 };
 use crate::records::{
     ChunkRecord, CollectionRemoval, CommunityRow, Discrepancy, DocumentRecord, EntityRecord, FoundChunk, GraphStats,
-    Layer, LayerRun, LayerState, Neighbourhood, ProjectionRow, Publication, PublishOutcome, PublishedSeq,
+    Layer, LayerRun, LayerState, Neighbourhood, PlacedChunk, ProjectionRow, Publication, PublishOutcome, PublishedSeq,
     RemoveOutcome, RunStanding, SearchFilter, SearchHit, SimilarityHead, SimilarityRow, Space, SpaceId, StagedChunk,
     Touch, TouchOutcome, VectorPage,
 };
@@ -156,6 +156,16 @@ pub trait GraphStore: Send + Sync + 'static {
 
     /// Placed chunks of a document with index ≥ `from`, in order.
     async fn chunks(&self, document: DocumentId, from: u32, limit: u32) -> Result<Vec<ChunkRecord>>;
+
+    /// Placed chunks of a document with index ≥ `from`, in order, whole enough to be staged and published elsewhere; `None` when the document is not
+    /// published under `seq` (any more).
+    async fn document_part(
+        &self,
+        document: DocumentId,
+        seq: Seq,
+        from: u32,
+        limit: u32,
+    ) -> Result<Option<Vec<PlacedChunk>>>;
 
     /// Those of `keys` that no published document names as its original or page text.
     async fn blobs_unnamed_among(&self, keys: &[String]) -> Result<Vec<String>>;

@@ -122,6 +122,26 @@ pub struct Publication {
     pub properties: DocumentProperties,
     /// Spaces in which this job staged vectors: a chunk without one there (and not `embedding_quarantined`) is not whole.
     pub spaces: Vec<SpaceId>,
+    /// The times of the document that this one is a copy of; `None`: it is published now.
+    pub times: Option<PublishedTimes>,
+}
+
+/// A placed chunk as it can be staged and placed elsewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlacedChunk {
+    /// Where it stands.
+    pub placement: Placement,
+    /// What it is, with its vectors in all spaces of the store that it was read from.
+    pub chunk: StagedChunk,
+}
+
+/// When a document was published, as its copy keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublishedTimes {
+    /// First.
+    pub created_at: Timestamp,
+    /// Last.
+    pub updated_at: Timestamp,
 }
 
 /// Answer to [`crate::GraphStore::publish`].

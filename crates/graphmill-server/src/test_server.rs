@@ -208,6 +208,7 @@ impl TestServer {
             placements: vec![placement],
             properties: properties(record),
             spaces: Vec::new(),
+            times: None,
         };
         graph.publish(&publication).await.unwrap();
         document

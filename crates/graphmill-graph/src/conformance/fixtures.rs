@@ -109,6 +109,7 @@ impl Draft {
             placements,
             properties: self.properties(),
             spaces: self.spaces.clone(),
+            times: None,
         }
     }
 

@@ -106,7 +106,11 @@ fn write_document(
     now: Timestamp,
 ) -> Result<()> {
     let p = &publication.properties;
-    let created_at = row.created_at.filter(|_| row.is_published()).unwrap_or(now.as_millis());
+    let created_at = match publication.times {
+        Some(times) => times.created_at.as_millis(),
+        None => row.created_at.filter(|_| row.is_published()).unwrap_or(now.as_millis()),
+    };
+    let updated_at = publication.times.map_or(now, |times| times.updated_at);
     let settings = serde_json::to_string(&p.settings)
         .map_err(|e| Error::Invalid(format!("the settings of {} are no JSON: {e}", publication.document)))?;
     conn.prepare_cached(
@@ -137,7 +141,7 @@ fn write_document(
         counts.relations.cast_signed(),
         counts.publish_number.cast_signed(),
         created_at,
-        now.as_millis(),
+        updated_at.as_millis(),
         document_list::folded(&p.filename, &p.source),
     ])?;
     Ok(())

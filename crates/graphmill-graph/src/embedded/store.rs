@@ -15,9 +15,9 @@ use super::collections::collection_key;
 use super::readers::in_snapshot;
 use super::writer::{CommitPoints, Safety};
 use super::{
-    EmbeddedGraph, check, collection_removal, collections, communities, document_entities, document_list, documents,
-    entity_detail, entity_list, export, found, layers, present_communities, publish, remove, search, similarity_rows,
-    staging, staleness, stats, vectors,
+    EmbeddedGraph, check, collection_removal, collections, communities, document_entities, document_list,
+    document_part, documents, entity_detail, entity_list, export, found, layers, present_communities, publish, remove,
+    search, similarity_rows, staging, staleness, stats, vectors,
 };
 use crate::listing::{
     CommunityDetail, CommunityList, DocumentEntity, DocumentPage, DocumentQuery, EntityDetail, EntityQuery,
@@ -25,7 +25,7 @@ use crate::listing::{
 };
 use crate::records::{
     ChunkRecord, CollectionRemoval, CommunityRow, Discrepancy, DocumentRecord, EntityRecord, FoundChunk, GraphStats,
-    Layer, LayerRun, LayerState, Neighbourhood, ProjectionRow, Publication, PublishOutcome, PublishedSeq,
+    Layer, LayerRun, LayerState, Neighbourhood, PlacedChunk, ProjectionRow, Publication, PublishOutcome, PublishedSeq,
     RemoveOutcome, RunStanding, SearchFilter, SearchHit, SimilarityHead, SimilarityRow, Space, SpaceId, StagedChunk,
     Touch, TouchOutcome, VectorPage,
 };
@@ -270,6 +270,16 @@ impl GraphStore for EmbeddedGraph {
 
     async fn chunks(&self, document: DocumentId, from: u32, limit: u32) -> Result<Vec<ChunkRecord>> {
         self.readers.read(move |conn| documents::chunks(conn, document, from, limit)).await
+    }
+
+    async fn document_part(
+        &self,
+        document: DocumentId,
+        seq: Seq,
+        from: u32,
+        limit: u32,
+    ) -> Result<Option<Vec<PlacedChunk>>> {
+        self.readers.read(move |conn| document_part::document_part(conn, document, seq, from, limit)).await
     }
 
     async fn blobs_unnamed_among(&self, keys: &[String]) -> Result<Vec<String>> {

@@ -213,6 +213,7 @@ impl<'a> Persistence<'a> {
                 quarantined_chunks: u32::try_from(layout.quarantined).unwrap_or(u32::MAX),
             },
             spaces: vec![self.embedded.space],
+            times: None,
         }
     }
 }

@@ -117,8 +117,15 @@ async fn publish(server: &TestServer, collection: &str, source: &str, seq: u64, 
         page_text: "p".into(),
         quarantined_chunks: 0,
     };
-    let publication =
-        Publication { collection, document, seq: Seq(seq), placements, properties, spaces: vec![space.id] };
+    let publication = Publication {
+        collection,
+        document,
+        seq: Seq(seq),
+        placements,
+        properties,
+        spaces: vec![space.id],
+        times: None,
+    };
     graph.publish(&publication).await.unwrap();
     document
 }
