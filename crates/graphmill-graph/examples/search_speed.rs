@@ -102,7 +102,7 @@ async fn put(graph: &EmbeddedGraph, number: usize, texts: &[String], vectors: Ve
         quarantined_chunks: 0,
     };
     let (seq, spaces) = (Seq(number as u64 + 1), space.into_iter().collect());
-    let publication = Publication { collection, document, seq, placements, properties, spaces };
+    let publication = Publication { collection, document, seq, placements, properties, spaces, times: None };
     let outcome = graph.publish(&publication).await.expect("it is published");
     assert!(matches!(outcome, PublishOutcome::Published(_)), "{outcome:?}");
 }
