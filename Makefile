@@ -12,8 +12,9 @@ help: ## this list
 run: ## build and start the server
 	cargo run --release --bin graphmill -- serve
 
-test: documents contract-tools ## every test: unit, conformance, contract, faults
-	GRAPHMILL_TEST_DOCUMENTS=$(CACHE)/documents cargo test --workspace --no-fail-fast $(FEATURES)
+test: documents contract-tools neo4j ## every test: unit, conformance, contract, faults
+	GRAPHMILL_TEST_DOCUMENTS=$(CACHE)/documents GRAPHMILL_TEST_NEO4J=$(CACHE)/neo4j \
+		cargo test --workspace --no-fail-fast $(FEATURES)
 	cargo build --bin graphmill $(FEATURES)
 	$(CONTRACT)/bin/python tests/contract/run $(BINARY)
 	$(CONTRACT)/bin/python tests/contract/client $(BINARY)
@@ -21,6 +22,9 @@ test: documents contract-tools ## every test: unit, conformance, contract, fault
 
 contract-tools: ## the Python environment of the contract tests
 	scripts/contract-tools $(CONTRACT)
+
+neo4j: ## the Neo4j server of the tests (Maven, a JDK 17 or 21)
+	scripts/neo4j $(CACHE)/neo4j
 
 fuzz-api: contract-tools ## schemathesis with all checks over /openapi.json
 	cargo build --bin graphmill $(FEATURES)
@@ -53,4 +57,4 @@ docs: ## the API documentation of all crates
 clean-cache: ## remove what the targets fetched
 	rm -rf $(CACHE)
 
-.PHONY: help run test documents contract-tools fuzz-api client bench soak fuzz lint docs clean-cache
+.PHONY: help run test documents contract-tools neo4j fuzz-api client bench soak fuzz lint docs clean-cache
