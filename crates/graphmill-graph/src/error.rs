@@ -19,6 +19,18 @@ pub enum Error {
     /// No room on the disk; the job waits until there is.
     #[error("the disk of the graph store is full: {0}")]
     Full(String),
+    /// The server keeps this user or this database from changing data; says what to set.
+    #[error("the graph cannot be changed: {0}")]
+    ReadOnly(String),
+    /// The server does not know the user or the password; says what to set.
+    #[error("the graph server does not let us in: {0}")]
+    WrongPassword(String),
+    /// The server has no database of this name; says what to set.
+    #[error("the graph server has no such database: {0}")]
+    WrongDatabase(String),
+    /// What answers is no server that can be used, or too old a one; says which is needed.
+    #[error("the graph server cannot be used: {0}")]
+    UnsupportedServer(String),
     /// This graph belongs to another job store. Writing to it from here would mix two ticket counters.
     #[error(
         "this graph belongs to another job store ({found}, ours is {ours}); start with the data folder that it was made with, \
@@ -53,15 +65,21 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same call may succeed later without anybody's help.
+    /// Whether the same call may succeed later without a change on our side.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Unavailable { .. } | Self::Full(_) | Self::Backend(_) => true,
+            Self::Unavailable { .. }
+            | Self::Full(_)
+            | Self::Backend(_)
+            | Self::ReadOnly(_)
+            | Self::WrongPassword(_)
+            | Self::WrongDatabase(_) => true,
             Self::WrongJobStore { .. }
             | Self::StaleRun { .. }
             | Self::CollectionRemoved(_)
             | Self::Invalid(_)
-            | Self::Unusable(_) => false,
+            | Self::Unusable(_)
+            | Self::UnsupportedServer(_) => false,
         }
     }
 }

@@ -11,6 +11,7 @@ mod facts_column;
 pub mod folds;
 pub mod graph_store;
 pub mod listing;
+pub mod neo4j;
 pub mod records;
 mod varint;
 

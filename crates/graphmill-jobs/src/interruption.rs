@@ -9,6 +9,9 @@ use graphmill_runtime::Interruption;
 /// How long a job sleeps when the graph does not answer and does not say when it will.
 const GRAPH_PAUSE: Duration = Duration::from_secs(5);
 
+/// How long it sleeps when the graph server must be set right by somebody first: rarer, since some servers lock out who asks too often.
+const SETTINGS_PAUSE: Duration = Duration::from_secs(30);
+
 /// A parser's error.
 pub(crate) fn of_document(error: &graphmill_documents::Error) -> Interruption {
     use graphmill_documents::Error as E;
@@ -52,13 +55,17 @@ pub(crate) fn of_graph(error: graphmill_graph::Error) -> Interruption {
             code: ErrorCode::GraphUnavailable,
             reason: message.clone(),
         },
+        // Whoever runs the server sets it right and the job goes on by itself.
+        E::ReadOnly(_) | E::WrongPassword(_) | E::WrongDatabase(_) => {
+            Interruption::Snooze { after: SETTINGS_PAUSE, code: ErrorCode::GraphUnavailable, reason: error.to_string() }
+        }
         E::Full(message) => Interruption::storage_full(message),
         E::StaleRun { .. } => Interruption::Stopped,
         E::CollectionRemoved(_) => {
             Interruption::Overtaken { message: "Overtaken by the deletion of the collection".to_owned() }
         }
         E::Backend(_) => Interruption::retry(ErrorCode::StorageFailed, error.to_string()),
-        E::WrongJobStore { .. } | E::Invalid(_) | E::Unusable(_) => {
+        E::WrongJobStore { .. } | E::Invalid(_) | E::Unusable(_) | E::UnsupportedServer(_) => {
             Interruption::fail(ErrorCode::StorageFailed, error.to_string(), None)
         }
     }

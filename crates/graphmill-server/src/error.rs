@@ -73,7 +73,13 @@ impl Error {
             }
             Self::Jobs(S::Invalid(_)) | Self::Graph(G::Invalid(_)) => ErrorCode::InvalidParameter,
             Self::Jobs(S::Full(_)) | Self::Graph(G::Full(_)) => ErrorCode::StorageFull,
-            Self::Graph(G::Unavailable { .. }) => ErrorCode::GraphUnavailable,
+            Self::Graph(
+                G::Unavailable { .. }
+                | G::ReadOnly(_)
+                | G::WrongPassword(_)
+                | G::WrongDatabase(_)
+                | G::UnsupportedServer(_),
+            ) => ErrorCode::GraphUnavailable,
             Self::Jobs(S::Fenced(_) | S::Forbidden(_))
             | Self::Graph(G::StaleRun { .. })
             | Self::Listen(_)

@@ -66,6 +66,10 @@ impl Error {
             Self::Invalid(message) => Self::Invalid(message.clone()),
             Self::Unusable(message) => Self::Unusable(message.clone()),
             Self::Backend(message) => Self::Backend(message.clone()),
+            Self::ReadOnly(message) => Self::ReadOnly(message.clone()),
+            Self::WrongPassword(message) => Self::WrongPassword(message.clone()),
+            Self::WrongDatabase(message) => Self::WrongDatabase(message.clone()),
+            Self::UnsupportedServer(message) => Self::UnsupportedServer(message.clone()),
         }
     }
 }
