@@ -1,6 +1,7 @@
 //! Values that came from the server.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use bytes::Bytes;
 use neo4j::ValueReceive;
@@ -35,6 +36,18 @@ impl Row {
             // The value itself may be text of a document.
             Error::Backend(format!("column {name:?} holds {}, not {}", kind(&value), std::any::type_name::<T>()))
         })
+    }
+}
+
+/// Without the values, which may be text of a document.
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut list = f.debug_list();
+        match &self.0 {
+            Entries::Record(record) => list.entries(record.keys()),
+            Entries::Map(map) => list.entries(map.keys()),
+        };
+        list.finish()
     }
 }
 
