@@ -11,6 +11,7 @@ mod facts_column;
 pub mod folds;
 pub mod graph_store;
 pub mod listing;
+#[expect(clippy::result_large_err, reason = "the driver's errors and values are large, and rarely made")]
 pub mod neo4j;
 pub mod records;
 mod varint;

@@ -4,6 +4,7 @@ pub mod app;
 pub mod collector;
 pub mod exposition;
 pub mod fake_models;
+#[expect(clippy::result_large_err, reason = "the driver's errors are large, and rarely made")]
 pub mod neo4j;
 
 pub use app::{AppSettings, TestApp};

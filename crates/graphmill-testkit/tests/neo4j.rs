@@ -7,6 +7,7 @@ use graphmill_testkit::{Neo4jServer, Neo4jSettings};
 use neo4j::driver::auth::AuthToken;
 use neo4j::driver::{ConnectionConfig, Driver, DriverConfig};
 
+#[expect(clippy::result_large_err, reason = "the driver's errors are large, and rarely made")]
 fn run(url: &str, password: &str, query: &str) -> neo4j::Result<Vec<i64>> {
     let auth =
         if password.is_empty() { AuthToken::new_none_auth() } else { AuthToken::new_basic_auth("neo4j", password) };
