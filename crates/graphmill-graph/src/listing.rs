@@ -105,6 +105,16 @@ pub enum Order {
 
 words!(Order, {Asc = "asc", Desc = "desc"});
 
+/// A name in lower case, as lists look through it and sort by it.
+pub(crate) fn lower(text: &str) -> String {
+    text.to_lowercase()
+}
+
+/// File name and source in lower case, on a line each.
+pub(crate) fn folded(filename: &str, source: &str) -> String {
+    format!("{}\n{}", lower(filename), lower(source))
+}
+
 /// Which documents a list shows. All conditions must hold.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DocumentQuery {

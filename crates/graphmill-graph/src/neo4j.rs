@@ -30,19 +30,54 @@
 //! The driver blocks, so work is a closure on a thread of the runtime's blocking pool, as a transaction of the embedded store is; it is
 //! called again when the server said that the same transaction may succeed later. See "Neo4j" in `docs/ARCHITECTURE.md` for why this driver.
 
+mod best_texts;
+mod check;
+mod collection_removal;
+mod collections;
+mod communities;
+mod community_list;
 mod connection;
+mod difference;
+mod document_entities;
+mod document_list;
+mod document_node;
+mod documents;
+mod entity_detail;
+mod entity_list;
+mod export;
 mod failure;
+mod folding;
+mod found;
+mod ids;
+mod layers;
+mod lock;
+mod neighbourhood;
 mod nodelay;
+mod open;
 mod pages;
 mod params;
+mod placements;
 mod progress;
+mod projection;
+mod publishing;
+mod removal;
 mod row;
+mod schema;
+mod search;
 mod settings;
+mod similarities;
+mod spaces;
+mod staging;
+mod staleness;
+mod stats;
+mod store;
 mod tls;
 mod transaction;
+mod vectors;
 mod version;
 
 pub use connection::{Neo4jConnection, Timeouts};
+pub use open::Neo4jGraph;
 pub use pages::Pages;
 pub use params::{Params, ToValue};
 pub use row::{FromValue, Row};

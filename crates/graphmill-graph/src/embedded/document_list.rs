@@ -11,16 +11,6 @@ use crate::cursor::{Cursor, Rank};
 use crate::listing::{DocumentPage, DocumentQuery, DocumentSort, Order, Page, PageStart, TOTAL_CAP};
 use crate::records::DocumentRecord;
 
-/// Lower case, as lists compare names.
-pub(super) fn lower(text: &str) -> String {
-    text.to_lowercase()
-}
-
-/// The column `folded` of a document.
-pub(super) fn folded(filename: &str, source: &str) -> String {
-    format!("{}\n{}", lower(filename), lower(source))
-}
-
 /// Conditions with their parameters. What is absent is not in the text, so that the index of what is there is used.
 #[derive(Clone, Default)]
 pub(super) struct Conditions {
@@ -82,7 +72,7 @@ fn filters(query: &DocumentQuery, collection: Option<i64>) -> Conditions {
         conditions.with("d.collection = :collection", ":collection", key);
     }
     if let Some(q) = &query.q {
-        conditions.with("instr(d.folded, :q) > 0", ":q", lower(q));
+        conditions.with("instr(d.folded, :q) > 0", ":q", crate::listing::lower(q));
     }
     if let Some(mime_type) = &query.mime_type {
         conditions.with("d.mime_type = :mime", ":mime", mime_type.clone());
@@ -132,7 +122,7 @@ fn place(sort: DocumentSort, document: &DocumentRecord) -> Cursor {
     let rank = match sort {
         DocumentSort::UpdatedAt => time(document.updated_at),
         DocumentSort::CreatedAt => time(document.created_at),
-        DocumentSort::Filename => Rank::Text(folded(&document.properties.filename, &document.properties.source)),
+        DocumentSort::Filename => Rank::Text(crate::listing::folded(&document.properties.filename, &document.properties.source)),
         DocumentSort::FileSize => number(document.properties.file_size),
         DocumentSort::ChunkCount => number(document.chunk_count),
     };

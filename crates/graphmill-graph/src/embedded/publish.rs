@@ -10,7 +10,7 @@ use super::collections::{
 use super::folding::{FoldChange, add_chunks, remove_chunks};
 use super::placements::{self, Swap};
 use super::sql_error::to_sql;
-use super::{collections, document_list, names, vectors};
+use super::{collections, names, vectors};
 use crate::records::{Publication, PublishOutcome, PublishedCounts, Touch, TouchOutcome};
 use crate::{Error, Result};
 
@@ -142,7 +142,7 @@ fn write_document(
         counts.publish_number.cast_signed(),
         created_at,
         updated_at.as_millis(),
-        document_list::folded(&p.filename, &p.source),
+        crate::listing::folded(&p.filename, &p.source),
     ])?;
     Ok(())
 }
@@ -179,7 +179,7 @@ pub(super) fn touch(conn: &Connection, touch: &Touch, now: Timestamp) -> Result<
             now.as_millis(),
             touch.content_hash.as_bytes(),
             touch.settings_hash.as_bytes(),
-            document_list::lower(&touch.filename),
+            crate::listing::lower(&touch.filename),
         ])?;
     Ok(if moved == 1 { TouchOutcome::Touched(counts(&row)) } else { TouchOutcome::Differs })
 }

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
 
-use super::{document_list, entity_order, names};
+use super::{entity_order, names};
 use crate::Result;
 use crate::facts_column::FactsView;
 use crate::folds::EntityFold;
@@ -11,7 +11,7 @@ use crate::folds::EntityFold;
 /// Makes them known to the connection that upgrades.
 pub(super) fn register(conn: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
-    conn.create_scalar_function("gm_lower", 1, flags, |c| Ok(text(c, 0)?.map(|t| document_list::lower(&t))))?;
+    conn.create_scalar_function("gm_lower", 1, flags, |c| Ok(text(c, 0)?.map(|t| crate::listing::lower(&t))))?;
     conn.create_scalar_function("gm_name_words", 1, flags, |c| Ok(text(c, 0)?.map(|t| names::words(&t))))?;
     conn.create_scalar_function("gm_band", 1, flags, |c| Ok(entity_order::band(c.get(0)?)))?;
     conn.create_scalar_function("gm_entity_type", 1, flags, entity_type)?;

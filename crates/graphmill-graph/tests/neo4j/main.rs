@@ -1,5 +1,6 @@
 //! The Neo4j backend against a real server (`make neo4j`).
 
+mod conformance;
 mod connection;
 mod faults;
 

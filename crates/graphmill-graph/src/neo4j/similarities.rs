@@ -1,0 +1,49 @@
+//! TODO
+#![allow(unused)]
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use graphmill_core::{ChunkId, CollectionId, CommunityId, DocumentId, EntityId, Seq};
+use serde_json::{Map, Value};
+
+use crate::Result;
+use crate::listing::{
+    CommunityDetail, CommunityList, DocumentEntity, DocumentPage, DocumentQuery, EntityDetail, EntityQuery,
+    LayerReport, Page, PageStart,
+};
+use crate::records::{
+    ChunkRecord, CollectionRemoval, CommunityRow, Discrepancy, DocumentRecord, EntityRecord, FoundChunk, GraphStats,
+    Layer, LayerRun, LayerState, Neighbourhood, PlacedChunk, ProjectionRow, Publication, PublishOutcome, PublishedSeq,
+    RemoveOutcome, RunStanding, SearchFilter, SearchHit, SimilarityHead, SimilarityRow, Space, SpaceId, StagedChunk,
+    Touch, TouchOutcome, VectorPage,
+};
+
+use super::{Neo4jConnection, Neo4jGraph, Params, Row, Transaction, ids, lock};
+
+/// See [`crate::GraphStore::similarity_heads`].
+pub(super) async fn heads(
+    neo4j: &Neo4jConnection,
+    collection: &CollectionId,
+    space: SpaceId,
+    from: u64,
+    limit: u32,
+) -> Result<Vec<SimilarityHead>> {
+    todo!()
+}
+
+/// See [`crate::GraphStore::similarities`].
+pub(super) async fn rows(
+    neo4j: &Neo4jConnection,
+    collection: &CollectionId,
+    positions: Range<u64>,
+    limit: u32,
+) -> Result<Vec<(u64, SimilarityRow)>> {
+    todo!()
+}
+
+/// See [`crate::GraphStore::put_similarities`].
+pub(super) async fn put(neo4j: &Neo4jConnection, run: &LayerRun, rows: Vec<SimilarityRow>) -> Result<u64> {
+    todo!()
+}

@@ -1,0 +1,227 @@
+//! Staging: chunks with their facts, vectors and words, unplaced, seen by no reader. Beside the collection's lock.
+
+use graphmill_core::{CollectionId, DocumentId};
+
+use super::collections::ensure_collection;
+use super::lock::{lock_present, raise_publish_number};
+use super::spaces::{check_vector, embedding, spaces_of};
+use super::{Neo4jConnection, Params, Row, Transaction};
+use crate::facts_column;
+use crate::records::{Space, SpaceId, StagedChunk};
+use crate::{Error, Result};
+
+/// Facts set aside.
+pub(super) const FACTS_QUARANTINED: i64 = 1;
+/// Embedding set aside: of no space's delta until it gets a vector.
+pub(super) const EMBEDDING_QUARANTINED: i64 = 2;
+
+/// Most chunks of one transaction.
+const BATCH_CHUNKS: usize = 256;
+/// Most bytes of one transaction, about.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// A chunk on its way.
+struct Encoded {
+    id: String,
+    order: String,
+    chunk: StagedChunk,
+    facts: Vec<u8>,
+    flags: i64,
+}
+
+impl Encoded {
+    fn new(collection: &CollectionId, chunk: StagedChunk) -> Result<Self> {
+        let facts = facts_column::encode(collection, &chunk.facts)?;
+        let embedding_quarantined = chunk.embedding_quarantined && chunk.vectors.is_empty();
+        let flags = i64::from(chunk.facts.quarantined) * FACTS_QUARANTINED
+            + i64::from(embedding_quarantined) * EMBEDDING_QUARANTINED;
+        Ok(Self { id: chunk.id.to_string(), order: super::ids::order(chunk.id.as_bytes()), chunk, facts, flags })
+    }
+
+    fn bytes(&self) -> usize {
+        self.chunk.text.len() + self.facts.len() + self.chunk.vectors.iter().map(|(_, v)| v.len() * 9).sum::<usize>()
+    }
+}
+
+/// Stages chunks, each batch in a transaction of its own.
+pub(super) async fn stage(
+    neo4j: &Neo4jConnection,
+    collection: &CollectionId,
+    document: DocumentId,
+    chunks: Vec<StagedChunk>,
+) -> Result<()> {
+    ensure_collection(neo4j, collection).await?;
+    let spaces = spaces_of(neo4j, collection).await?;
+    let mut encoded = Vec::with_capacity(chunks.len());
+    for chunk in chunks {
+        for (space, vector) in &chunk.vectors {
+            check_vector(&spaces, *space, vector)?;
+        }
+        encoded.push(Encoded::new(collection, chunk)?);
+    }
+    // Two that stage the same chunks take their locks in the same order.
+    encoded.sort_by(|a, b| a.id.cmp(&b.id));
+    let mut batch: Vec<Encoded> = Vec::new();
+    let mut bytes = 0;
+    for chunk in encoded {
+        if batch.len() >= BATCH_CHUNKS || (bytes >= BATCH_BYTES && !batch.is_empty()) {
+            stage_batch(neo4j, collection, document, std::mem::take(&mut batch), &spaces).await?;
+            bytes = 0;
+        }
+        bytes += chunk.bytes();
+        batch.push(chunk);
+    }
+    stage_batch(neo4j, collection, document, batch, &spaces).await
+}
+
+async fn stage_batch(
+    neo4j: &Neo4jConnection,
+    collection: &CollectionId,
+    document: DocumentId,
+    batch: Vec<Encoded>,
+    spaces: &[Space],
+) -> Result<()> {
+    let first = take_positions(neo4j, collection, batch.len()).await?;
+    let (collection, spaces) = (collection.clone(), spaces.to_vec());
+    graphmill_core::fault_point!("stage.before_commit");
+    neo4j
+        .write(move |tx| {
+            let document = document.to_string();
+            ensure_document(tx, &collection, &document)?;
+            let known = known(tx, &batch, &spaces)?;
+            let mut new = Vec::new();
+            for (n, chunk) in batch.iter().enumerate() {
+                match known.iter().find(|known| known.id == chunk.id) {
+                    None => new.push(row(chunk, &collection, &document, first + n as u64, &spaces)),
+                    Some(known) if known.document != document => {
+                        return Err(Error::Invalid(format!(
+                            "{} is a chunk of another document than {document}",
+                            chunk.id
+                        )));
+                    }
+                    Some(_) => {}
+                }
+            }
+            insert(tx, new, &spaces)?;
+            add_vectors(tx, &collection, &batch, &known)
+        })
+        .await?;
+    graphmill_core::fault_point!("stage.after_commit");
+    Ok(())
+}
+
+/// Positions for so many chunks that nobody has had; those of chunks that are there already stay unused. The counter stands on the gate, not on the
+/// collection: its lock may be held for long.
+async fn take_positions(neo4j: &Neo4jConnection, collection: &CollectionId, count: usize) -> Result<u64> {
+    let params = Params::new().set("collection", collection.as_str()).set("count", count);
+    neo4j
+        .write(move |tx| {
+            let query = "MERGE (g:GmGate {collection: $collection}) \
+                         SET g.next_position = coalesce(g.next_position, 1) + $count RETURN g.next_position - $count AS first";
+            tx.one(query, params.clone())?.take("first")
+        })
+        .await
+}
+
+/// The document's node: without the plain label until it is published.
+fn ensure_document(tx: &mut Transaction<'_, '_>, collection: &CollectionId, document: &str) -> Result<()> {
+    let query = "MATCH (c:GmCollection {name: $collection}) WHERE c.removing IS NULL \
+                 MERGE (d:GmDocument {id: $id}) ON CREATE SET d.collection = $collection, d.deleted = 0 \
+                 RETURN d.collection AS collection";
+    let params = Params::new().set("collection", collection.as_str()).set("id", document);
+    let Some(mut row) = tx.first(query, params)? else { return Err(Error::CollectionRemoved(collection.clone())) };
+    if row.take::<String>("collection")? == collection.as_str() {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!("{document} is not a document of the collection {collection}")))
+}
+
+/// A chunk that is there.
+struct Known {
+    id: String,
+    document: String,
+    flags: i64,
+    placed: bool,
+    spaces: Vec<SpaceId>,
+}
+
+fn known(tx: &mut Transaction<'_, '_>, batch: &[Encoded], spaces: &[Space]) -> Result<Vec<Known>> {
+    let query = format!(
+        "UNWIND $ids AS id MATCH (c:GmChunk {{id: id}}) RETURN c.id AS id, c.document_id AS document, c.flags AS flags, \
+         c.unplaced_of IS NULL AS placed, {} AS vectors",
+        super::spaces::presence("c", spaces)
+    );
+    let ids: Vec<&str> = batch.iter().map(|chunk| chunk.id.as_str()).collect();
+    let known = |mut row: Row| {
+        let has: Vec<bool> = row.take("vectors")?;
+        Ok(Known {
+            id: row.take("id")?,
+            document: row.take("document")?,
+            flags: row.take("flags")?,
+            placed: row.take("placed")?,
+            spaces: spaces.iter().zip(has).filter(|(_, has)| *has).map(|(space, _)| space.id).collect(),
+        })
+    };
+    tx.rows(&query, Params::new().set("ids", ids))?.into_iter().map(known).collect()
+}
+
+fn row(chunk: &Encoded, collection: &CollectionId, document: &str, position: u64, spaces: &[Space]) -> Params {
+    let staged = &chunk.chunk;
+    let of = |space: &Space| staged.vectors.iter().find(|(id, _)| *id == space.id).map(|(_, vector)| &vector[..]);
+    Params::new()
+        .set("id", &chunk.id)
+        .set("order", &chunk.order)
+        .set("collection", collection.as_str())
+        .set("document", document)
+        .set("position", position)
+        .set("flags", chunk.flags)
+        .set("token_count", staged.token_count)
+        .set("content_hash", staged.content_hash.to_string())
+        .set("facts", chunk.facts.clone())
+        .set("text", staged.text.as_str())
+        .set("context", staged.context.as_deref())
+        .set("vectors", spaces.iter().map(of).collect::<Vec<_>>())
+}
+
+fn insert(tx: &mut Transaction<'_, '_>, rows: Vec<Params>, spaces: &[Space]) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    // What a row has no vector of stays unset: a null is no property.
+    let vector = |(n, space): (usize, &Space)| format!(", c.{} = row.vectors[{n}]", embedding(space.id));
+    let vectors: String = spaces.iter().enumerate().map(vector).collect();
+    let query = format!(
+        "UNWIND $rows AS row CREATE (c:GmChunk {{id: row.id}}) SET c.gm_order = row.order, c.collection = row.collection, \
+         c.document_id = row.document, c.unplaced_of = row.document, c.position = row.position, c.flags = row.flags, \
+         c.token_count = row.token_count, c.content_hash = row.content_hash, c.facts = row.facts, c.text = row.text, \
+         c.context = row.context{vectors}"
+    );
+    tx.run(&query, Params::new().set("rows", rows))
+}
+
+/// Adds the vectors that known chunks lacked. On a placed chunk readers see them at once, so the publish number rises, under the lock.
+fn add_vectors(tx: &mut Transaction<'_, '_>, collection: &CollectionId, batch: &[Encoded], known: &[Known]) -> Result<()> {
+    let mut missing = Vec::new();
+    for known in known {
+        let Some(chunk) = batch.iter().find(|chunk| chunk.id == known.id) else { continue };
+        for (space, vector) in &chunk.chunk.vectors {
+            if !known.spaces.contains(space) {
+                missing.push((known, *space, vector));
+            }
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let placed = missing.iter().any(|(known, ..)| known.placed);
+    let number = if placed {
+        lock_present(tx, collection)?;
+        Some(raise_publish_number(tx, collection)?)
+    } else {
+        None
+    };
+    for (known, space, vector) in missing {
+        super::spaces::put_vector(tx, collection, (&known.id, known.flags, known.placed), space, vector, number)?;
+    }
+    Ok(())
+}
