@@ -8,6 +8,7 @@ pub mod embedded;
 mod error;
 pub mod export;
 mod facts_column;
+mod fold_check;
 pub mod folds;
 pub mod graph_store;
 pub mod listing;

@@ -1,172 +1,69 @@
-//! `check`: counts everything anew from the facts of live chunks and compares. Memory is bounded: entities are taken in shares by their
-//! ids, a pass over the facts for each.
+//! `check`: counts everything anew from the facts of live chunks and compares.
 
-use std::collections::{HashMap, HashSet};
-
-use graphmill_core::EntityId;
 use rusqlite::Connection;
 
 use super::ids::{document_id, entity_id};
 use super::{entity_rows, names, relation_rows};
 use crate::Result;
 use crate::facts_column::FactsView;
-use crate::folds::{EntityFold, RelationFold};
+use crate::fold_check::{Counted, DocumentFacts, Findings, Share};
 use crate::records::Discrepancy;
-
-/// Entities and relations that are counted at the same time, about.
-const SHARE: i64 = 250_000;
-
-/// Findings, no more than were asked for.
-pub(super) struct Findings {
-    found: Vec<Discrepancy>,
-    limit: usize,
-}
-
-impl Findings {
-    fn add(&mut self, kind: &'static str, subject: impl ToString, detail: impl ToString) {
-        if !self.is_full() {
-            self.found.push(Discrepancy { kind, subject: subject.to_string(), detail: detail.to_string() });
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.found.len() >= self.limit
-    }
-}
 
 /// Checks a collection; the findings are sorted.
 pub(super) fn check(conn: &Connection, collection: i64, limit: usize) -> Result<Vec<Discrepancy>> {
-    let mut findings = Findings { found: Vec::new(), limit };
+    let mut findings = Findings::new(limit);
     check_counters(conn, collection, &mut findings)?;
     check_rows(conn, collection, &mut findings)?;
     check_documents(conn, collection, &mut findings)?;
     let folds: i64 =
         conn.query_row("SELECT entities + relations FROM collection WHERE key = ?1", [collection], |row| row.get(0))?;
-    let shares = u64::try_from(folds / SHARE).unwrap_or(0) + 1;
-    for share in 0..shares {
+    for share in Share::all(u64::try_from(folds).unwrap_or(0)) {
         if findings.is_full() {
             break;
         }
-        let counted = Counted::from_facts(conn, collection, &|id| share_of(id, shares) == share)?;
-        counted.compare(conn, collection, &|id| share_of(id, shares) == share, &mut findings)?;
+        check_folds(conn, collection, share, &mut findings)?;
     }
-    findings.found.sort();
-    Ok(findings.found)
+    Ok(findings.into_sorted())
 }
 
-fn share_of(id: &EntityId, shares: u64) -> u64 {
-    let mut first = [0; 8];
-    first.copy_from_slice(&id.as_bytes()[..8]);
-    u64::from_be_bytes(first) % shares
-}
-
-/// Folds counted anew.
-#[derive(Default)]
-struct Counted {
-    entities: HashMap<EntityId, (EntityFold, HashSet<i64>)>,
-    relations: HashMap<(EntityId, EntityId), RelationFold>,
-}
-
-type InShare<'a> = &'a dyn Fn(&EntityId) -> bool;
-
-impl Counted {
-    fn from_facts(conn: &Connection, collection: i64, wanted: InShare<'_>) -> Result<Self> {
-        let sql =
-            "SELECT c.facts, p.document FROM placement p CROSS JOIN chunk c ON c.key = p.chunk WHERE c.collection = ?1";
-        let mut statement = conn.prepare_cached(sql)?;
-        let mut rows = statement.query([collection])?;
-        let mut counted = Self::default();
+fn check_folds(conn: &Connection, collection: i64, share: Share, findings: &mut Findings) -> Result<()> {
+    let mut counted = Counted::new(share);
+    let sql =
+        "SELECT c.facts, p.document FROM placement p CROSS JOIN chunk c ON c.key = p.chunk WHERE c.collection = ?1";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query([collection])?;
+    while let Some(row) = rows.next()? {
+        let view = FactsView::read(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
+        counted.add(&view, row.get::<_, i64>(1)?);
+    }
+    let mut entities = conn.prepare_cached(
+        "SELECT key, id, mentions, documents, fold, type, weight, weight_band, mention_band FROM entity \
+         WHERE collection = ?1",
+    )?;
+    let mut relations = conn.prepare_cached(
+        "SELECT t.id, r.support, r.strength, r.fold FROM relation r CROSS JOIN entity t ON t.key = r.target \
+         WHERE r.source = ?1",
+    )?;
+    let mut rows = entities.query([collection])?;
+    while let Some(row) = rows.next()? {
+        let (key, id): (i64, _) = (row.get(0)?, entity_id(row, 1)?);
+        if !share.has(&id) {
+            continue;
+        }
+        let stored = entity_rows::fold_from(row, 2)?;
+        counted.compare_entity(id, &stored, findings);
+        let listed =
+            entity_rows::Indexed { entity_type: row.get(5)?, weight_band: row.get(7)?, mention_band: row.get(8)? };
+        if listed != entity_rows::Indexed::of(&stored) || row.get::<_, i64>(6)? != entity_rows::weight(&stored) {
+            findings.add("entity_listed", id, format!("stored {listed:?}, which does not follow from its fold"));
+        }
+        let mut rows = relations.query([key])?;
         while let Some(row) = rows.next()? {
-            let view = FactsView::read(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
-            counted.add(&view, row.get(1)?, wanted);
-        }
-        for (fold, documents) in counted.entities.values_mut() {
-            fold.documents = documents.len() as u64;
-        }
-        Ok(counted)
-    }
-
-    fn add(&mut self, view: &FactsView<'_>, document: i64, wanted: InShare<'_>) {
-        for id in view.entities.iter().filter(|id| wanted(id)) {
-            let entity = self.entities.entry(*id).or_default();
-            entity.1.insert(document);
-        }
-        for m in view.mentions.iter().filter(|m| wanted(&view.entities[m.entity])) {
-            let entity = self.entities.entry(view.entities[m.entity]).or_default();
-            entity.0.add_mention(m.spelling, m.entity_type, m.description, m.count());
-        }
-        for s in &view.statements {
-            let (source, target) = view.ends(s);
-            let ends = (view.entities[source], view.entities[target]);
-            if wanted(&ends.0) {
-                let relation = self.relations.entry(ends).or_default();
-                relation.add_statement(s.relation_type, s.description, s.strength_millionths);
-            }
+            counted.compare_relation((id, entity_id(row, 0)?), &relation_rows::fold_from(row, 1)?, findings);
         }
     }
-
-    fn compare(
-        mut self,
-        conn: &Connection,
-        collection: i64,
-        wanted: InShare<'_>,
-        findings: &mut Findings,
-    ) -> Result<()> {
-        let mut entities = conn.prepare_cached(
-            "SELECT key, id, mentions, documents, fold, type, weight, weight_band, mention_band FROM entity \
-             WHERE collection = ?1",
-        )?;
-        let mut relations = conn.prepare_cached(
-            "SELECT t.id, r.support, r.strength, r.fold FROM relation r CROSS JOIN entity t ON t.key = r.target \
-             WHERE r.source = ?1",
-        )?;
-        let mut rows = entities.query([collection])?;
-        while let Some(row) = rows.next()? {
-            let (key, id): (i64, _) = (row.get(0)?, entity_id(row, 1)?);
-            if !wanted(&id) {
-                continue;
-            }
-            let stored = entity_rows::fold_from(row, 2)?;
-            self.compare_entity(id, &stored, findings);
-            let listed =
-                entity_rows::Indexed { entity_type: row.get(5)?, weight_band: row.get(7)?, mention_band: row.get(8)? };
-            if listed != entity_rows::Indexed::of(&stored) || row.get::<_, i64>(6)? != entity_rows::weight(&stored) {
-                findings.add("entity_listed", id, format!("stored {listed:?}, which does not follow from its fold"));
-            }
-            let mut rows = relations.query([key])?;
-            while let Some(row) = rows.next()? {
-                self.compare_relation((id, entity_id(row, 0)?), &relation_rows::fold_from(row, 1)?, findings);
-            }
-        }
-        for id in self.entities.keys() {
-            findings.add("missing_entity", id, "live chunks mention it and it has no fold");
-        }
-        for (source, target) in self.relations.keys() {
-            findings.add("missing_relation", format!("{source} {target}"), "live chunks state it and it has no fold");
-        }
-        Ok(())
-    }
-
-    fn compare_entity(&mut self, id: EntityId, stored: &EntityFold, findings: &mut Findings) {
-        match self.entities.remove(&id) {
-            None => findings.add("entity_fold", id, "no live chunk mentions it"),
-            Some((counted, _)) if counted != *stored => {
-                findings.add("entity_fold", id, format!("stored {stored:?}, counted {counted:?}"));
-            }
-            Some(_) => {}
-        }
-    }
-
-    fn compare_relation(&mut self, ends: (EntityId, EntityId), stored: &RelationFold, findings: &mut Findings) {
-        let subject = || format!("{} {}", ends.0, ends.1);
-        match self.relations.remove(&ends) {
-            None => findings.add("relation_fold", subject(), "no live chunk states it"),
-            Some(counted) if counted != *stored => {
-                findings.add("relation_fold", subject(), format!("stored {stored:?}, counted {counted:?}"));
-            }
-            Some(_) => {}
-        }
-    }
+    counted.report_missing(findings);
+    Ok(())
 }
 
 /// Counters against what they count.
@@ -191,15 +88,10 @@ const COUNTERS: &[(&str, &str)] = &[
 ];
 
 fn check_counters(conn: &Connection, collection: i64, findings: &mut Findings) -> Result<()> {
-    let mut compare = |name: &str, stored: i64, counted: i64| {
-        if stored != counted {
-            findings.add("counter", name, format!("stored {stored}, counted {counted}"));
-        }
-    };
     for (name, sql) in COUNTERS {
         let column = format!("SELECT {name} FROM collection WHERE key = ?1");
         let stored = conn.query_row(&column, [collection], |row| row.get(0))?;
-        compare(name, stored, conn.query_row(sql, [collection], |row| row.get(0))?);
+        findings.compare_counter(name, stored, conn.query_row(sql, [collection], |row| row.get(0))?);
     }
     let mut spaces = conn.prepare_cached(
         "SELECT s.id, s.live_vectors, (SELECT count(*) FROM vector v CROSS JOIN placement p ON p.chunk = v.key - (s.id << 40) \
@@ -207,12 +99,13 @@ fn check_counters(conn: &Connection, collection: i64, findings: &mut Findings) -
     )?;
     let mut rows = spaces.query([collection])?;
     while let Some(row) = rows.next()? {
-        compare(&format!("live_vectors of space {}", row.get::<_, i64>(0)?), row.get(1)?, row.get(2)?);
+        let name = format!("live_vectors of space {}", row.get::<_, i64>(0)?);
+        findings.compare_counter(&name, row.get(1)?, row.get(2)?);
     }
     // One index for all collections.
     let sql = "SELECT count(*) FROM entity WHERE key <= (SELECT words_to FROM meta)";
     let entities = conn.query_row(sql, [], |row| row.get(0))?;
-    compare("names in their index", names::indexed(conn)?, entities);
+    findings.compare_counter("names in their index", names::indexed(conn)?, entities);
     Ok(())
 }
 
@@ -304,26 +197,20 @@ fn check_documents(conn: &Connection, collection: i64, findings: &mut Findings) 
     while let Some(row) = rows.next()? {
         let (key, id) = (row.get(0)?, document_id(row, 1)?);
         let stored: (i64, i64, i64) = (row.get(2)?, row.get(3)?, row.get(4)?);
-        let counted = DocumentFacts::read(conn, key)?;
-        if !counted.in_order {
-            findings.add("placement", id, "its chunks do not stand at 0, 1, 2 …");
-        }
-        let counts = (counted.chunks, counted.entities.len() as i64, counted.relations.len() as i64);
-        if stored != counts {
-            let detail = format!("chunks, entities and relations: stored {stored:?}, counted {counts:?}");
-            findings.add("document_counts", id, detail);
-        }
+        let counted = facts_of(conn, key)?;
+        counted.compare(id, stored, findings);
+        let (entities, relations) = (counted.entities.len() as i64, counted.relations.len() as i64);
         let mentions: i64 = counted.entities.values().sum();
         let links = linked(conn, "SELECT count(DISTINCT entity), count(*) FROM contains WHERE document = ?1", key)?;
-        if links != (counts.1, mentions) {
-            let detail = format!("entities and links: stored {links:?}, counted {:?}", (counts.1, mentions));
+        if links != (entities, mentions) {
+            let detail = format!("entities and links: stored {links:?}, counted {:?}", (entities, mentions));
             findings.add("contains_entity", id, detail);
         }
         let statements: i64 = counted.relations.values().sum();
         let sql = "SELECT count(*), coalesce(sum(statements), 0) FROM document_relation WHERE document = ?1";
         let links = linked(conn, sql, key)?;
-        if links != (counts.2, statements) {
-            let detail = format!("relations and statements: stored {links:?}, counted {:?}", (counts.2, statements));
+        if links != (relations, statements) {
+            let detail = format!("relations and statements: stored {links:?}, counted {:?}", (relations, statements));
             findings.add("document_relation", id, detail);
         }
     }
@@ -334,35 +221,15 @@ fn linked(conn: &Connection, sql: &str, document: i64) -> Result<(i64, i64)> {
     Ok(conn.prepare_cached(sql)?.query_row([document], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
 
-/// What the placed chunks of a document say.
-struct DocumentFacts {
-    chunks: i64,
-    in_order: bool,
-    /// Chunks that mention each.
-    entities: HashMap<EntityId, i64>,
-    /// Statements of each.
-    relations: HashMap<(EntityId, EntityId), i64>,
-}
-
-impl DocumentFacts {
-    fn read(conn: &Connection, document: i64) -> Result<Self> {
-        let sql = "SELECT c.facts, p.chunk_index FROM placement p CROSS JOIN chunk c ON c.key = p.chunk \
-                   WHERE p.document = ?1 ORDER BY p.chunk_index";
-        let mut statement = conn.prepare_cached(sql)?;
-        let mut placed = statement.query([document])?;
-        let mut facts = Self { chunks: 0, in_order: true, entities: HashMap::new(), relations: HashMap::new() };
-        while let Some(row) = placed.next()? {
-            facts.in_order &= row.get::<_, i64>(1)? == facts.chunks;
-            facts.chunks += 1;
-            let view = FactsView::read(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
-            for s in &view.statements {
-                let (source, target) = view.ends(s);
-                *facts.relations.entry((view.entities[source], view.entities[target])).or_default() += 1;
-            }
-            for id in view.entities {
-                *facts.entities.entry(id).or_default() += 1;
-            }
-        }
-        Ok(facts)
+fn facts_of(conn: &Connection, document: i64) -> Result<DocumentFacts> {
+    let sql = "SELECT c.facts, p.chunk_index FROM placement p CROSS JOIN chunk c ON c.key = p.chunk \
+               WHERE p.document = ?1 ORDER BY p.chunk_index";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut placed = statement.query([document])?;
+    let mut facts = DocumentFacts::default();
+    while let Some(row) = placed.next()? {
+        let view = FactsView::read(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
+        facts.add(row.get(1)?, view);
     }
+    Ok(facts)
 }

@@ -121,9 +121,13 @@ fn normalised(spelling: &str) -> Result<String> {
     Ok(name.as_str().to_owned())
 }
 
+/// What importance is made of: exact, so that lists sort by it.
+pub(super) fn weight(fold: &EntityFold) -> i64 {
+    i64::try_from(fold.mentions.saturating_mul(fold.documents)).unwrap_or(i64::MAX)
+}
+
 /// What follows from an entity's fold.
 pub(super) fn entity_properties(fold: &EntityFold) -> Params {
-    let weight = i64::try_from(fold.mentions.saturating_mul(fold.documents)).unwrap_or(i64::MAX);
     Params::new()
         .set("name", fold.name())
         .set("type", fold.entity_type())
@@ -131,7 +135,8 @@ pub(super) fn entity_properties(fold: &EntityFold) -> Params {
         .set("importance", importance(fold.mentions, fold.documents))
         .set("mention_count", fold.mentions)
         .set("document_count", fold.documents)
-        .set("weight", weight)
+        .set("gm_by_weight", -weight(fold))
+        .set("gm_by_mentions", -fold.mentions.cast_signed())
         .set("fold", fold.encode())
 }
 

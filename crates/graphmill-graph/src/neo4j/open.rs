@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use graphmill_core::Clock;
 
+use super::stats::LayerCounts;
 use super::{Neo4jConnection, Neo4jSettings, schema, spaces};
 use crate::Result;
 
@@ -14,6 +15,7 @@ pub struct Neo4jGraph {
     pub(super) clock: Arc<dyn Clock>,
     /// Where spools of exports are made.
     pub(super) spool: PathBuf,
+    pub(super) layer_counts: LayerCounts,
 }
 
 impl Neo4jGraph {
@@ -25,7 +27,8 @@ impl Neo4jGraph {
         let neo4j = Neo4jConnection::connect(settings).await?;
         schema::bring_up(&neo4j).await?;
         spaces::ensure_indexes(&neo4j).await?;
-        Ok(Self { neo4j, clock, spool })
+        super::export::forget_spools(&spool);
+        Ok(Self { neo4j, clock, spool, layer_counts: LayerCounts::default() })
     }
 
     /// The connection, for what is not of a graph store.

@@ -250,13 +250,13 @@ pub(super) fn in_slices(tx: &mut Transaction<'_, '_>, query: &str, params: &Para
 
 fn place(tx: &mut Transaction<'_, '_>, document: &str, rows: Vec<Params>, publish_number: u64) -> Result<()> {
     let query = "MATCH (d:GmDocument {id: $document}) UNWIND $rows AS row MATCH (c:GmChunk {id: row.chunk}) \
-                 CREATE (d)-[h:HAS_CHUNK]->(c) SET h = row.place, c:Chunk, c.published_at = $number REMOVE c.unplaced_of";
+                 CREATE (d)-[h:HAS_CHUNK]->(c) SET h = row.place, h.gm_document = $document, c:Chunk, c.published_at = $number REMOVE c.unplaced_of";
     in_slices(tx, query, &Params::new().set("document", document).set("number", publish_number), rows)
 }
 
 fn move_chunks(tx: &mut Transaction<'_, '_>, document: &str, rows: Vec<Params>) -> Result<()> {
     let query = "UNWIND $rows AS row MATCH (c:GmChunk {id: row.chunk})<-[h:HAS_CHUNK]-(d:GmDocument {id: $document}) \
-                 SET h = row.place";
+                 SET h = row.place, h.gm_document = $document";
     in_slices(tx, query, &Params::new().set("document", document), rows)
 }
 

@@ -146,6 +146,7 @@ fn write_document(
         .set("publish_number", counts.publish_number)
         .set("created_at", created_at.to_string())
         .set("updated_at", updated_at.to_string())
+        .set("gm_by_updated", -updated_at.as_millis())
         .set("folded", folded(&p.filename, &p.source));
     let query = "MATCH (d:GmDocument {id: $properties.id}) SET d:Document, d = $properties";
     tx.run(query, Params::new().set("properties", properties))
@@ -180,7 +181,7 @@ fn touch_in(tx: &mut Transaction<'_, '_>, touch: &Touch, now: Timestamp) -> Resu
     }
     let query = "MATCH (d:GmDocument {id: $id}) WHERE d.content_hash = $content_hash AND d.settings_hash = $settings_hash \
                  AND d.quarantined_chunks = 0 SET d.seq = $seq, d.filename = $filename, d.mime_type = $mime_type, \
-                 d.updated_at = $now, d.folded = $folded + substring(d.folded, size(split(d.folded, '\\n')[0])) RETURN 1 AS one";
+                 d.updated_at = $now, d.gm_by_updated = $by_now, d.folded = $folded + substring(d.folded, size(split(d.folded, '\\n')[0])) RETURN 1 AS one";
     let params = Params::new()
         .set("id", touch.document.to_string())
         .set("content_hash", touch.content_hash.to_string())
@@ -189,6 +190,7 @@ fn touch_in(tx: &mut Transaction<'_, '_>, touch: &Touch, now: Timestamp) -> Resu
         .set("filename", &touch.filename)
         .set("mime_type", &touch.mime_type)
         .set("now", now.to_string())
+        .set("by_now", -now.as_millis())
         .set("folded", crate::listing::lower(&touch.filename));
     let moved = tx.first(query, params)?.is_some();
     Ok(if moved { TouchOutcome::Touched(node.counts) } else { TouchOutcome::Differs })

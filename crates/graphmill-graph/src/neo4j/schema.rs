@@ -23,11 +23,13 @@ const UNIQUE: [(&str, &str, &str); 9] = [
     ("gm_community_key", "GmCommunity", "key"),
 ];
 
-/// Range indexes: name, label, properties in their order.
-const RANGE: [(&str, &str, &str); 18] = [
+/// Range indexes: name, label, properties in their order. An index is read one way for all its properties: what is listed with the greatest first and then by
+/// id has its number with the other sign (`gm_by_…`).
+const RANGE: [(&str, &str, &str); 20] = [
     ("gm_space_collection", "GmSpace", "n.collection"),
     ("gm_document_collection", "GmDocument", "n.collection, n.gm_order"),
-    ("gm_document_updated", "GmDocument", "n.collection, n.updated_at, n.gm_order"),
+    ("gm_document_updated", "GmDocument", "n.collection, n.gm_by_updated, n.gm_order"),
+    ("gm_document_updated_anywhere", "GmDocument", "n.gm_by_updated, n.gm_order"),
     ("gm_document_seq", "GmDocument", "n.seq"),
     ("gm_document_tombstone", "GmDocument", "n.deleted_at"),
     ("gm_document_original", "GmDocument", "n.original"),
@@ -35,9 +37,10 @@ const RANGE: [(&str, &str, &str); 18] = [
     ("gm_chunk_order", "GmChunk", "n.collection, n.gm_order"),
     ("gm_chunk_position", "GmChunk", "n.collection, n.position"),
     ("gm_chunk_unplaced", "GmChunk", "n.unplaced_of"),
+    ("gm_chunk_unplaced_in", "GmChunk", "n.collection, n.unplaced_of"),
     ("gm_entity_order", "GmEntity", "n.collection, n.gm_order"),
-    ("gm_entity_weight", "GmEntity", "n.collection, n.weight, n.gm_order"),
-    ("gm_entity_mentions", "GmEntity", "n.collection, n.mention_count, n.gm_order"),
+    ("gm_entity_weight", "GmEntity", "n.collection, n.gm_by_weight, n.gm_order"),
+    ("gm_entity_mentions", "GmEntity", "n.collection, n.gm_by_mentions, n.gm_order"),
     ("gm_entity_name", "GmEntity", "n.collection, n.normalised, n.gm_order"),
     ("gm_entity_type", "GmEntity", "n.collection, n.type"),
     ("gm_similarity_position", "GmSimilarity", "n.collection, n.generation, n.position"),
@@ -46,7 +49,8 @@ const RANGE: [(&str, &str, &str); 18] = [
 ];
 
 /// Range indexes of relationships, on properties that are ours.
-const RELATIONSHIPS: [(&str, &str, &str); 4] = [
+const RELATIONSHIPS: [(&str, &str, &str); 5] = [
+    ("gm_place_index", "HAS_CHUNK", "r.gm_document, r.chunk_index"),
     ("gm_relation_key", "RELATED_TO", "r.gm_key"),
     ("gm_contains_rank", "CONTAINS_ENTITY", "r.gm_entity, r.gm_rank"),
     ("gm_alias_short", "GM_ALIAS", "r.short"),

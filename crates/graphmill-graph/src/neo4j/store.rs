@@ -199,7 +199,7 @@ impl GraphStore for Neo4jGraph {
     }
 
     async fn stats(&self, collection: Option<&CollectionId>) -> Result<GraphStats> {
-        stats::stats(&self.neo4j, collection).await
+        stats::stats(self, collection).await
     }
 
     async fn export(&self, collection: &CollectionId) -> Result<BoxStream<'static, Result<Bytes>>> {
