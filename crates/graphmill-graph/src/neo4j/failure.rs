@@ -15,10 +15,12 @@ pub(super) struct Failure {
 /// Whether a transaction may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Again {
-    /// It was rolled back and may go through the next time: a deadlock, a leader that changed, a lost connection.
-    Yes,
+    /// It was rolled back and may go through the next time, as the server says: a deadlock, a leader that changed.
+    Later,
+    /// There was no connection, or it was lost before the commit: on another one at once, or when somebody starts the server.
+    Reconnected,
     /// The connection was lost while it was committed: it may be there, so only work that changes nothing the second time is repeated.
-    IfIdempotent,
+    ReconnectedIfIdempotent,
     /// It would fail in the same way.
     No,
 }
@@ -37,7 +39,7 @@ impl Failure {
                 } else {
                     format!("the graph server at {address}: {error}")
                 };
-                let again = if during_commit { Again::IfIdempotent } else { Again::Yes };
+                let again = if during_commit { Again::ReconnectedIfIdempotent } else { Again::Reconnected };
                 Self { error: unavailable(message), again }
             }
             Neo4jError::Timeout { message, .. } => {
@@ -65,22 +67,22 @@ fn of_server(error: &ServerError, address: &str, routing: bool) -> Failure {
                 "{said}; set GRAPHMILL_GRAPH_USER and GRAPHMILL_GRAPH_PASSWORD for {address}"
             )))
         }
-        (_, "Security", "AuthorizationExpired") => Failure { error: unavailable(said), again: Again::Yes },
+        (_, "Security", "AuthorizationExpired") => Failure { error: unavailable(said), again: Again::Later },
         (_, "Security", _) => {
             no(Error::ReadOnly(format!("{said}; the user needs the right to write data and to manage indexes")))
         }
         (_, "Database", "DatabaseNotFound") => no(Error::WrongDatabase(format!(
             "{said}; name one that exists: ?database=NAME in GRAPHMILL_GRAPH_URL, or none"
         ))),
-        (_, "Cluster", "NotALeader") => Failure { error: unavailable(said), again: Again::Yes },
+        (_, "Cluster", "NotALeader") => Failure { error: unavailable(said), again: Again::Later },
         // In a cluster the leader has changed; a single server was set to read-only.
         (_, "General", "ForbiddenOnReadOnlyDatabase" | "WriteOnReadOnlyAccessDatabase") => {
-            let again = if routing { Again::Yes } else { Again::No };
+            let again = if routing { Again::Later } else { Again::No };
             let error = Error::ReadOnly(format!("{said}; make the database writable (server.databases.read_only)"));
             Failure { error, again }
         }
         _ if is_full(error.message()) => no(Error::Full(said)),
-        ("TransientError", ..) => Failure { error: unavailable(said), again: Again::Yes },
+        ("TransientError", ..) => Failure { error: unavailable(said), again: Again::Later },
         // The server ended it: an operator did, or its own time limit.
         (_, "Transaction", title) if title.contains("Terminated") || title.contains("TimedOut") => {
             no(unavailable(said))

@@ -6,6 +6,7 @@ use neo4j::driver::RoutingControl;
 use neo4j::transaction::TransactionTimeout;
 use tokio::sync::mpsc;
 
+use super::connection::on_a_thread;
 use super::failure::Failure;
 use super::progress::{AbandonOnDrop, Progress};
 use super::{Neo4jConnection, Params, Row};
@@ -59,7 +60,7 @@ impl Pages {
         // One page lies ready while the next is read: memory holds three at most.
         let (sender, pages) = mpsc::channel(1);
         let _guard = AbandonOnDrop(progress.clone());
-        tokio::task::spawn_blocking(move || {
+        let started = on_a_thread(move || {
             let _permit = permit;
             let mut work = |tx: &mut super::Transaction<'_, '_>| {
                 let mut stream = tx.open(&query, params.clone())?;
@@ -83,6 +84,7 @@ impl Pages {
                 let _ = sender.blocking_send(Err(failure));
             }
         });
+        started.map_err(|failure| failure.error)?;
         self.state = State::Open { pages, progress, _guard };
         Ok(())
     }

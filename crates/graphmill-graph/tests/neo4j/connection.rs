@@ -98,6 +98,63 @@ async fn a_deadlock_is_repeated_until_both_went_through() {
     assert_eq!(counts, [2, 2]);
 }
 
+/// TLS in front of a server, with a certificate that nobody has signed.
+async fn tls_in_front_of(server: String) -> u16 {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let (acceptor, server) = (acceptor.clone(), server.clone());
+            tokio::spawn(async move {
+                let mut inner = tokio::net::TcpStream::connect(server).await.unwrap();
+                if let Ok(mut outer) = acceptor.accept(socket).await {
+                    // Either side may end it.
+                    let _ = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_checked_unless_the_scheme_says_any() {
+    let (_, keep) = connection().await;
+    let port = tls_in_front_of(keep.url().replace("bolt://", "")).await;
+    let any = super::connect(&format!("bolt+ssc://127.0.0.1:{port}"), None, None).await.unwrap();
+    assert_eq!(any.read("RETURN 1 AS n", Params::new()).await.unwrap().pop().unwrap().take::<u64>("n").unwrap(), 1);
+    let refused = super::connect(&format!("bolt+s://127.0.0.1:{port}"), None, None).await.unwrap_err();
+    let said = refused.to_string();
+    assert!(said.contains("not trusted") && said.contains("SSL_CERT_FILE"), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn large_messages_wait_for_no_acknowledgement() {
+    let (neo4j, keep) = connection().await;
+    let port: u16 = keep.url().rsplit(':').next().unwrap().parse().unwrap();
+    let sockets = || {
+        let numbers = std::fs::read_dir("/dev/fd").unwrap().flatten();
+        let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<std::os::fd::RawFd>().ok());
+        let ours = numbers.filter(|number| {
+            let peer = socket2::SockRef::from(number).peer_addr().ok().and_then(|peer| peer.as_socket());
+            peer.is_some_and(|peer| peer.port() == port)
+        });
+        ours.map(|number| socket2::SockRef::from(&number).nodelay().unwrap()).collect::<Vec<_>>()
+    };
+    assert!(sockets().contains(&false), "the driver sets it by itself now: nodelay.rs can go");
+    let vector = vec![0.5_f32; 1_000];
+    let count = neo4j.read("RETURN size($v) AS n", Params::new().set("v", vector)).await;
+    assert_eq!(count.unwrap().pop().unwrap().take::<u64>("n").unwrap(), 1_000);
+    assert!(!sockets().is_empty() && !sockets().contains(&false));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_come_when_they_are_asked_for() {
     let (neo4j, _keep) = connection().await;

@@ -9,7 +9,7 @@ use graphmill_graph::neo4j::{Neo4jConnection, Neo4jSettings, Params, Timeouts};
 use graphmill_testkit::{Neo4jServer, Neo4jSettings as ServerSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{connect, server, to};
+use super::{connect, connection, server, to};
 
 const COUNT: &str = "MATCH (n:GmTest) RETURN count(n) AS n";
 
@@ -20,7 +20,7 @@ async fn count(neo4j: &Neo4jConnection) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_pool_works_on_after_a_kill() {
     let mut server = server().await;
-    let neo4j = to(&server, Timeouts { repeat: Duration::from_secs(60), ..Timeouts::default() });
+    let neo4j = to(&server, Timeouts { reconnect: Duration::from_secs(60), ..Timeouts::default() });
     neo4j.statement("CREATE (:GmTest {id: 1})", Params::new()).await.unwrap();
     // Many connections stand when the server dies, and one is in the middle of a transaction.
     let idle = (0..8).map(|_| neo4j.read(COUNT, Params::new()));
@@ -45,7 +45,7 @@ async fn the_same_pool_works_on_after_a_kill() {
     reached.notified().await;
     server.kill();
     tokio::task::spawn_blocking(move || died.wait()).await.unwrap();
-    let quick = to(&server, Timeouts { repeat: Duration::from_millis(200), ..Timeouts::default() });
+    let quick = to(&server, Timeouts { reconnect: Duration::from_millis(200), ..Timeouts::default() });
     assert!(matches!(quick.read(COUNT, Params::new()).await, Err(Error::Unavailable { .. })), "a dead server answers");
     let server = tokio::task::spawn_blocking(move || {
         server.restart().unwrap();
@@ -82,8 +82,7 @@ async fn a_hung_server_is_given_up_and_used_again_when_it_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_call_writes_nothing_more() {
-    let server = server().await;
-    let neo4j = to(&server, Timeouts::default());
+    let (neo4j, _keep) = connection().await;
     assert_eq!(count(&neo4j).await, 0);
     let (reached, (go, wait)) = (Arc::new(tokio::sync::Notify::new()), std::sync::mpsc::channel::<()>());
     let (told, mut ended) = (reached.clone(), false);
@@ -155,7 +154,7 @@ async fn refusals_say_what_to_set() {
 async fn nobody_there_is_unavailable() {
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let settings = Neo4jSettings::parse(&format!("bolt://{gone}"), None, None).unwrap();
-    let neo4j = Neo4jConnection::new(settings, Timeouts { repeat: Duration::ZERO, ..Timeouts::default() }).unwrap();
+    let neo4j = Neo4jConnection::new(settings, Timeouts { reconnect: Duration::ZERO, ..Timeouts::default() }).unwrap();
     assert!(matches!(neo4j.check().await, Err(Error::Unavailable { .. })));
 }
 
