@@ -103,6 +103,8 @@ codes! {
     CollectionDeleting = "collection_deleting",
     /// There is a collection of this name with other settings.
     CollectionExists = "collection_exists",
+    /// The graph is on a server of its own, which makes its own backups.
+    GraphElsewhere = "graph_elsewhere",
     /// Backups are made one at a time.
     BackupRunning = "backup_running",
     /// The server is starting or stopping.

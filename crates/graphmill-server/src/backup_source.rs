@@ -22,6 +22,9 @@ pub enum BackupRefused {
     /// No room for the copies.
     #[error("{0}")]
     Full(String),
+    /// The graph is on a server of its own.
+    #[error("the graph is on a Neo4j server, which makes its own backups")]
+    Elsewhere,
     /// A store could not be read.
     #[error("{0}")]
     Failed(String),

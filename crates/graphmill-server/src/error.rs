@@ -180,6 +180,7 @@ pub fn status_of(code: ErrorCode) -> StatusCode {
         | C::CollectionDeleting
         | C::CollectionExists
         | C::SpaceMismatch
+        | C::GraphElsewhere
         | C::BackupRunning => StatusCode::CONFLICT,
         C::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         C::WrongContentType | C::UnsupportedFormat => StatusCode::UNSUPPORTED_MEDIA_TYPE,

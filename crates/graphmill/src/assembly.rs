@@ -11,6 +11,7 @@ use graphmill_core::{Clock, JobStatus, JobType, Seq, SystemClock};
 use graphmill_documents::child::{ParserCommand, ParserPool};
 use graphmill_graph::GraphStore;
 use graphmill_graph::embedded::{EmbeddedGraph, EmbeddedOptions};
+use graphmill_graph::neo4j::Neo4jGraph;
 use graphmill_jobs::clustering::{ClusteringHandler, ClusteringServices};
 use graphmill_jobs::ingestion::IngestionHandler;
 use graphmill_jobs::maintenance::{Maintenance, MaintenanceConfig, MakeJob, Upkeep, reconcile_collections};
@@ -18,7 +19,7 @@ use graphmill_jobs::reindex::{ReindexHandler, ReindexOptions};
 use graphmill_models::{ModelChoice, ModelProvider};
 use graphmill_runtime::{CpuPool, Occupancy, Registry, Runtime, RuntimeConfig, Services};
 use graphmill_server::{
-    AccessPolicy, AppState, BuildInfo, KeyPolicy, KeyRing, Limits, QueryEmbedder, ServerConfig, Tls,
+    AccessPolicy, AppState, BackupSource, BuildInfo, KeyPolicy, KeyRing, Limits, QueryEmbedder, ServerConfig, Tls,
 };
 use graphmill_store::{
     Blobs, DataFolder, DiskGuard, DiskOptions, JobStore, KeyStore, SqliteContentCache, SqliteJobStore, SqliteOptions,
@@ -26,7 +27,7 @@ use graphmill_store::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::backup::EmbeddedBackup;
+use crate::backup::{EmbeddedBackup, GraphElsewhere};
 use crate::config::Config;
 
 /// First argument of a process that parses documents for this one.
@@ -69,7 +70,26 @@ struct Stores {
     blobs: Blobs,
     disk: Arc<DiskGuard>,
     clock: Arc<dyn Clock>,
-    backup: Arc<EmbeddedBackup>,
+    backup: Arc<dyn BackupSource>,
+}
+
+/// The graph, and the same as the embedded one if it is that.
+struct OpenGraph {
+    graph: Arc<dyn GraphStore>,
+    embedded: Option<Arc<EmbeddedGraph>>,
+}
+
+impl OpenGraph {
+    async fn open(dir: &Path, config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let Some(server) = &config.graph else {
+            let options = EmbeddedOptions::new(dir.join("graph.db"), clock.clone());
+            let graph = Arc::new(EmbeddedGraph::open(options)?);
+            return Ok(Self { graph: graph.clone(), embedded: Some(graph) });
+        };
+        let graph = Neo4jGraph::open(server.clone(), clock.clone(), dir.to_owned()).await?;
+        tracing::info!(server = ?server, "the graph is on a Neo4j server");
+        Ok(Self { graph: Arc::new(graph), embedded: None })
+    }
 }
 
 impl Assembly {
@@ -223,7 +243,7 @@ impl Stores {
         let mut options = SqliteOptions::new(dir.join("jobs.db"), clock.clone());
         options.disk = Some(disk.clone());
         let jobs = Arc::new(SqliteJobStore::open(options)?);
-        let graph = Arc::new(EmbeddedGraph::open(EmbeddedOptions::new(dir.join("graph.db"), clock.clone()))?);
+        let OpenGraph { graph, embedded } = OpenGraph::open(dir, config, &clock).await?;
         graph.bind(jobs.id()).await?;
         let highest = graph.highest_seq().await?;
         warn_of_lost_graph(&*jobs, highest).await?;
@@ -232,10 +252,14 @@ impl Stores {
         reconcile_collections(&*jobs, &*graph).await?;
         let cache = Arc::new(SqliteContentCache::open_with(dir.join("cache.db"), Some(disk.clone()))?);
         let blobs = Blobs::open(dir.join("blobs"))?;
-        let (all, time) = (blobs.clone(), clock.clone());
-        let backup = EmbeddedBackup::new(jobs.clone(), graph.clone(), cache.clone(), all, time, dir);
+        let backup: Arc<dyn BackupSource> = match embedded {
+            Some(graph) => {
+                let (all, time) = (blobs.clone(), clock.clone());
+                Arc::new(EmbeddedBackup::new(jobs.clone(), graph, cache.clone(), all, time, dir))
+            }
+            None => Arc::new(GraphElsewhere),
+        };
         let models = Arc::new(ModelProvider::new(&config.models, cache.clone())?);
-        let backup = Arc::new(backup);
         Ok(Self { jobs: jobs.clone(), keys: jobs, graph, cache, models, blobs, disk, clock, backup })
     }
 }

@@ -4,9 +4,11 @@
 //! without its last entry is no backup, so that one that broke off anywhere cannot be restored.
 
 mod archive;
+mod elsewhere;
 mod source;
 
 pub(crate) use archive::{Beginning, End, Place, read};
+pub(crate) use elsewhere::GraphElsewhere;
 pub(crate) use source::EmbeddedBackup;
 
 /// Version of the archive's layout.

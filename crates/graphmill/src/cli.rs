@@ -14,6 +14,7 @@ use crate::commands::communities::CommunitiesCommand;
 use crate::commands::config::ConfigCommand;
 use crate::commands::documents::DocumentsCommand;
 use crate::commands::entities::EntitiesCommand;
+use crate::commands::graph::GraphCommand;
 use crate::commands::layers::{ClusterArgs, ReindexArgs};
 use crate::commands::search::SearchArgs;
 
@@ -101,6 +102,9 @@ pub(crate) enum Command {
     Key(KeyCommand),
     /// Compare the graph with the facts that it was made from
     Check(CheckArgs),
+    /// Copy a graph from one backend to another
+    #[command(subcommand)]
+    Graph(GraphCommand),
     /// Look at folder, disk, clock, databases and model servers, and say what to do
     Doctor,
     /// Settings

@@ -10,6 +10,7 @@ pub(crate) mod doctor;
 pub(crate) mod documents;
 pub(crate) mod entities;
 pub(crate) mod export;
+pub(crate) mod graph;
 pub(crate) mod ingest;
 pub(crate) mod jobs;
 pub(crate) mod key;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use graphmill_graph::neo4j::Neo4jSettings;
 use graphmill_models::{Endpoint, ModelSettings, Secret};
 
 pub(crate) use layers::{Layers, read_secret};
@@ -63,6 +64,13 @@ pub(crate) const KEYS: &[Key] = &[
         default: "5m",
         help: "quiet time after which layers that are behind are brought up by themselves: 30s, 5m, 2h, or off",
     },
+    Key {
+        name: "graph.url",
+        default: "",
+        help: "Neo4j server of the graph: neo4j://HOST[:PORT][?database=NAME], also bolt, neo4j+s, bolt+s (default: embedded)",
+    },
+    Key { name: "graph.user", default: "", help: "its user" },
+    Key { name: "graph.password", default: "", help: "its password" },
     Key { name: "embedding.url", default: "", help: "embedding server, ends in /v1 (default: offline model)" },
     Key { name: "embedding.model", default: "", help: "its model" },
     Key { name: "embedding.api_key", default: "", help: "its key" },
@@ -132,10 +140,31 @@ pub(crate) struct Config {
     pub(crate) reserve_bytes: u64,
     /// Quiet time before upkeep of layers; `None` = off.
     pub(crate) auto_reindex: Option<Duration>,
+    /// The server of the graph; `None`: the embedded graph of the data folder.
+    pub(crate) graph: Option<Neo4jSettings>,
+    /// Who we are at a server that is named without it.
+    pub(crate) graph_login: GraphLogin,
     /// Which models.
     pub(crate) models: ModelSettings,
     /// Limits of parser processes.
     pub(crate) parser: graphmill_documents::child::ParserLimits,
+}
+
+/// User and password of a Neo4j server.
+#[derive(Debug, Clone)]
+pub(crate) struct GraphLogin {
+    user: Option<String>,
+    password: Option<Secret>,
+}
+
+impl GraphLogin {
+    /// Both, if both are set.
+    pub(crate) fn parts(&self) -> (Option<&str>, Option<&str>) {
+        match (&self.user, &self.password) {
+            (Some(user), Some(password)) => (Some(user), Some(password.expose())),
+            _ => (None, None),
+        }
+    }
 }
 
 /// Certificate and key, as PEM files.
@@ -200,6 +229,11 @@ impl Config {
             stall_limit: Duration::from_secs(layers.number("stall_seconds", 1..=86_400)?),
             reserve_bytes: layers.number("reserve_mb", 1..=1 << 20)? << 20,
             auto_reindex: quiet_time(layers)?,
+            graph: graph_server(layers)?,
+            graph_login: GraphLogin {
+                user: layers.get("graph.user").map(str::to_owned),
+                password: layers.get("graph.password").map(Secret::new),
+            },
             models: ModelSettings {
                 embedding: endpoint(layers, "embedding")?,
                 llm: endpoint(layers, "llm")?,
@@ -271,6 +305,12 @@ fn origins(list: &str) -> anyhow::Result<Vec<String>> {
             }
         })
         .collect()
+}
+
+fn graph_server(layers: &Layers) -> anyhow::Result<Option<Neo4jSettings>> {
+    let (user, password) = (layers.get("graph.user"), layers.get("graph.password"));
+    // Without a URL they may still be meant for `graph copy`.
+    Ok(layers.get("graph.url").map(|url| Neo4jSettings::parse(url, user, password)).transpose()?)
 }
 
 fn endpoint(layers: &Layers, table: &str) -> anyhow::Result<Option<Endpoint>> {

@@ -16,6 +16,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 use cli::{Cli, Command, JobsCommand, KeyCommand};
 use commands::config::ConfigCommand;
+use commands::graph::GraphCommand;
 use config::{Config, Layers};
 
 /// What a command answers to the shell (2 is clap's).
@@ -104,6 +105,7 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> 
         Command::Reindex(args) => commands::layers::reindex(config, args).await,
         Command::Cluster(args) => commands::layers::cluster(config, args).await,
         Command::Check(args) => commands::check::run(config, args).await,
+        Command::Graph(GraphCommand::Copy(args)) => commands::graph::copy(config, args).await,
         Command::Doctor => commands::doctor::run(config).await,
         Command::Backup(args) => commands::backup::run(config, args).await,
         Command::Restore(args) => commands::restore::run(config, args).await,

@@ -122,7 +122,9 @@ fn place(sort: DocumentSort, document: &DocumentRecord) -> Cursor {
     let rank = match sort {
         DocumentSort::UpdatedAt => time(document.updated_at),
         DocumentSort::CreatedAt => time(document.created_at),
-        DocumentSort::Filename => Rank::Text(crate::listing::folded(&document.properties.filename, &document.properties.source)),
+        DocumentSort::Filename => {
+            Rank::Text(crate::listing::folded(&document.properties.filename, &document.properties.source))
+        }
         DocumentSort::FileSize => number(document.properties.file_size),
         DocumentSort::ChunkCount => number(document.chunk_count),
     };

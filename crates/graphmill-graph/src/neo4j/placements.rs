@@ -239,7 +239,12 @@ fn placement_row(index: usize, placement: &Placement) -> Params {
 }
 
 /// Runs a query once for each slice of rows.
-pub(super) fn in_slices(tx: &mut Transaction<'_, '_>, query: &str, params: &Params, mut rows: Vec<Params>) -> Result<()> {
+pub(super) fn in_slices(
+    tx: &mut Transaction<'_, '_>,
+    query: &str,
+    params: &Params,
+    mut rows: Vec<Params>,
+) -> Result<()> {
     while !rows.is_empty() {
         let rest = rows.split_off(rows.len().min(ROWS));
         tx.run(query, params.clone().set("rows", rows))?;

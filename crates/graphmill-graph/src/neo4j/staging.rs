@@ -200,7 +200,12 @@ fn insert(tx: &mut Transaction<'_, '_>, rows: Vec<Params>, spaces: &[Space]) -> 
 }
 
 /// Adds the vectors that known chunks lacked. On a placed chunk readers see them at once, so the publish number rises, under the lock.
-fn add_vectors(tx: &mut Transaction<'_, '_>, collection: &CollectionId, batch: &[Encoded], known: &[Known]) -> Result<()> {
+fn add_vectors(
+    tx: &mut Transaction<'_, '_>,
+    collection: &CollectionId,
+    batch: &[Encoded],
+    known: &[Known],
+) -> Result<()> {
     let mut missing = Vec::new();
     for known in known {
         let Some(chunk) = batch.iter().find(|chunk| chunk.id == known.id) else { continue };

@@ -15,6 +15,7 @@ refusals! {
     /// There is a backup under way, or the key is bound to a collection.
     CannotBackUp {
         BackupRunning => "a backup is being made already",
+        GraphElsewhere => "the graph is on a Neo4j server, which makes its own backups",
         NotFound => "there is no path /api/backup",
     }
 }
@@ -59,6 +60,10 @@ fn refused(why: BackupRefused) -> Error {
     let message = why.to_string();
     match why {
         BackupRefused::Running => Error::new(ErrorCode::BackupRunning, message).hint("wait for its end"),
+        BackupRefused::Elsewhere => Error::new(ErrorCode::GraphElsewhere, message).hint(
+            "stop graphmill, dump the database (neo4j-admin database dump) and copy the data folder; or copy the graph into an \
+             embedded one (graphmill graph copy) and back that up",
+        ),
         BackupRefused::Full(_) => {
             Error::new(ErrorCode::StorageFull, message).hint("free space on the disk of the data folder")
         }

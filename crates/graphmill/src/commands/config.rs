@@ -15,12 +15,18 @@ pub(crate) enum ConfigCommand {
     Show,
 }
 
+fn is_secret(name: &str) -> bool {
+    name.ends_with("api_key") || name == "token" || name == "graph.password"
+}
+
 /// Prints them.
 pub(crate) fn show(layers: &Layers) -> ExitCode {
     let mut settings = Map::new();
     for key in KEYS {
         let value = match layers.get(key.name) {
-            Some(_) if key.name.ends_with("api_key") || key.name == "token" => "(set)",
+            Some(_) if is_secret(key.name) => "(set)",
+            // A URL may hold a password.
+            Some(url) if key.name == "graph.url" && url.contains('@') => "(set, with a user)",
             Some(value) => value,
             None => "",
         };
