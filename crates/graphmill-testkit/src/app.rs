@@ -9,6 +9,11 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::neo4j::shared::{self, SharedNeo4j};
+
+/// The setting that puts a graph on a server.
+const GRAPH_URL: &str = "GRAPHMILL_GRAPH_URL";
+
 /// Longest time that a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -22,6 +27,8 @@ pub struct TestApp {
     pub start_time: Duration,
     /// Standard error of the process; beside the folder, so that a read-only or full folder can be tested.
     log: tempfile::NamedTempFile,
+    /// The graph's server, when the tests of the product run on one.
+    _graph: Option<SharedNeo4j>,
     _own_dir: Option<tempfile::TempDir>,
 }
 
@@ -80,6 +87,21 @@ impl AppSettings {
     }
 }
 
+/// With `GRAPHMILL_TEST_GRAPH=neo4j` every server that names no graph of its own gets an empty Neo4j: the same tests, another backend.
+async fn on_test_graph(settings: AppSettings) -> anyhow::Result<(AppSettings, Option<SharedNeo4j>)> {
+    let wanted = std::env::var("GRAPHMILL_TEST_GRAPH").unwrap_or_default();
+    let has_one = settings.environment.iter().any(|(name, _)| name == GRAPH_URL);
+    match wanted.as_str() {
+        "" | "embedded" => Ok((settings, None)),
+        "neo4j" if has_one => Ok((settings, None)),
+        "neo4j" => {
+            let graph = tokio::task::spawn_blocking(shared::database).await??;
+            Ok((settings.env(GRAPH_URL, graph.url()), Some(graph)))
+        }
+        other => bail!("GRAPHMILL_TEST_GRAPH is {other:?}; it is embedded or neo4j"),
+    }
+}
+
 impl TestApp {
     /// Starts the binary over a temporary folder.
     pub async fn start(binary: impl Into<PathBuf>) -> anyhow::Result<Self> {
@@ -103,7 +125,8 @@ impl TestApp {
         let http = reqwest::Client::builder().no_proxy().build()?;
         let log = tempfile::NamedTempFile::new()?;
         let (url, start_time) = (String::new(), Duration::ZERO);
-        let mut app = Self { settings, child: None, url, http, start_time, log, _own_dir: None };
+        let (settings, graph) = on_test_graph(settings).await?;
+        let mut app = Self { settings, child: None, url, http, start_time, log, _graph: graph, _own_dir: None };
         app.spawn().await?;
         Ok(app)
     }

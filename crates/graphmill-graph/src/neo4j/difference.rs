@@ -1,6 +1,6 @@
 //! What the facts of chunks that come and go change: counted in memory, from a document's facts alone.
 
-use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
+use foldhash::{HashMap, HashSet, HashSetExt};
 use graphmill_core::{ChunkId, EntityId};
 
 use super::{Params, Transaction, ids};

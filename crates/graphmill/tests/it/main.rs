@@ -21,6 +21,7 @@ mod kill;
 mod metrics;
 mod mixed_load;
 mod models;
+mod neo4j;
 mod nothing_left;
 mod parser;
 mod purge;
