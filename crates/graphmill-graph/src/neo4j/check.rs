@@ -59,7 +59,10 @@ fn named(collection: &CollectionId) -> Params {
 
 /// Counters of a collection `o` against what they count.
 const COUNTERS: [(&str, &str); 6] = [
-    ("documents", "MATCH (d:GmDocument {collection: o.name}) WHERE d.seq IS NOT NULL AND d.deleted = 0 RETURN count(d) AS n"),
+    (
+        "documents",
+        "MATCH (d:GmDocument {collection: o.name}) WHERE d.seq IS NOT NULL AND d.deleted = 0 RETURN count(d) AS n",
+    ),
     ("chunks", "MATCH (c:GmChunk {collection: o.name}) WHERE c.unplaced_of IS NULL RETURN count(c) AS n"),
     ("entities", "MATCH (e:GmEntity {collection: o.name}) RETURN count(e) AS n"),
     ("relations", "MATCH (e:GmEntity {collection: o.name})-[r:RELATED_TO]->(:GmEntity) RETURN count(r) AS n"),
@@ -206,7 +209,11 @@ fn check_document(
     })?;
     let expected = (counted.entities.len() as i64, counted.entities.values().sum::<i64>(), counted.aliases);
     if links != expected {
-        findings.add("contains_entity", id, format!("entities, links and aliases: stored {links:?}, counted {expected:?}"));
+        findings.add(
+            "contains_entity",
+            id,
+            format!("entities, links and aliases: stored {links:?}, counted {expected:?}"),
+        );
     }
     Ok(())
 }
@@ -244,14 +251,19 @@ fn check_folds(
         }
         Ok(())
     })?;
-    let query = format!("MATCH (s:GmEntity {{collection: $collection}})-[r:RELATED_TO]->(t:GmEntity) RETURN {RELATION}");
+    let query =
+        format!("MATCH (s:GmEntity {{collection: $collection}})-[r:RELATED_TO]->(t:GmEntity) RETURN {RELATION}");
     tx.each_row(&query, named(collection), |mut row| {
         let ends = (ids::take(&mut row, "source")?, ids::take(&mut row, "target")?);
         if share.has(&ends.0) {
             let (fold, follows) = relation_from(&mut row)?;
             counted.compare_relation(ends, &fold, findings);
             if !follows {
-                findings.add("relation_listed", relation_key(ends), "what is shown of it does not follow from its fold");
+                findings.add(
+                    "relation_listed",
+                    relation_key(ends),
+                    "what is shown of it does not follow from its fold",
+                );
             }
         }
         Ok(())

@@ -133,10 +133,7 @@ pub(super) async fn document_part(
 }
 
 /// The collection of a published document.
-pub(super) async fn collection_of(
-    neo4j: &Neo4jConnection,
-    document: DocumentId,
-) -> Result<Option<CollectionId>> {
+pub(super) async fn collection_of(neo4j: &Neo4jConnection, document: DocumentId) -> Result<Option<CollectionId>> {
     let rows = neo4j
         .read_many(move |tx| {
             let query = format!("{PUBLISHED} RETURN d.collection AS collection");

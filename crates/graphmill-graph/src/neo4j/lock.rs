@@ -72,13 +72,20 @@ pub(super) fn raise_publish_number(tx: &mut Transaction<'_, '_>, collection: &Co
 pub(super) struct Gate {
     neo4j: Neo4jConnection,
     collection: CollectionId,
+    /// Transactions run on threads that are not the runtime's.
+    runtime: tokio::runtime::Handle,
     /// The last ticket that was drawn; 0 = none.
     ticket: AtomicU64,
 }
 
 impl Gate {
     pub(super) fn new(neo4j: &Neo4jConnection, collection: &CollectionId) -> Arc<Self> {
-        Arc::new(Self { neo4j: neo4j.clone(), collection: collection.clone(), ticket: AtomicU64::new(0) })
+        Arc::new(Self {
+            neo4j: neo4j.clone(),
+            collection: collection.clone(),
+            runtime: tokio::runtime::Handle::current(),
+            ticket: AtomicU64::new(0),
+        })
     }
 
     /// Opens it; the last thing before a commit. Called on the thread of the writer's transaction, which may block.
@@ -88,7 +95,7 @@ impl Gate {
             let query = "MERGE (g:GmGate {collection: $collection}) SET g.opened = coalesce(g.opened, 0) + 1 RETURN g.opened AS opened";
             tx.one(query, params.clone())?.take::<u64>("opened")
         });
-        let opened = tokio::runtime::Handle::current().block_on(opened)?;
+        let opened = self.runtime.block_on(opened)?;
         self.ticket.fetch_max(opened, Ordering::SeqCst);
         graphmill_core::fault_point!("neo4j.gate_opened");
         Ok(())
