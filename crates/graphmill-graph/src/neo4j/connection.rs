@@ -21,6 +21,8 @@ use crate::{Error, Result};
 
 /// Connections at most; each has a thread while it works.
 const CONNECTIONS: usize = 16;
+/// Connections for what a writer does beside its transaction: with those of [`CONNECTIONS`] alone, writers that wait for a lock could keep its holder from them.
+const CONNECTIONS_BESIDE: usize = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// A connection that rested for longer is asked whether it still lives before it is used: a server that was started again has cut it.
@@ -60,6 +62,7 @@ pub struct Neo4jConnection {
     /// an older backup is restored.
     bookmarks: Option<Arc<dyn BookmarkManager>>,
     permits: Arc<Semaphore>,
+    beside: Arc<Semaphore>,
     timeouts: Timeouts,
 }
 
@@ -91,7 +94,7 @@ impl Neo4jConnection {
         let config = DriverConfig::new()
             .with_user_agent(concat!("graphmill/", env!("CARGO_PKG_VERSION")).to_owned())
             .with_auth(Arc::new(auth))
-            .with_max_connection_pool_size(CONNECTIONS)
+            .with_max_connection_pool_size(CONNECTIONS + CONNECTIONS_BESIDE)
             .with_connection_timeout(timeouts.connect)
             .with_connection_acquisition_timeout(timeouts.connect)
             .with_idle_time_before_connection_test(RESTED)
@@ -100,13 +103,19 @@ impl Neo4jConnection {
         let driver = Arc::new(Driver::new(target, config));
         let bookmarks = settings.routing.then(|| Arc::new(bookmark_managers::simple(None)) as Arc<dyn BookmarkManager>);
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
-        Ok(Self { driver, settings: Arc::new(settings), bookmarks, permits, timeouts })
+        let beside = Arc::new(Semaphore::new(CONNECTIONS_BESIDE));
+        Ok(Self { driver, settings: Arc::new(settings), bookmarks, permits, beside, timeouts })
     }
 
     /// The same pool with another patience for one answer: waiting for an index takes longer than a query.
     #[must_use]
     pub fn with_answer_timeout(&self, answer: Duration) -> Self {
         Self { timeouts: Timeouts { answer, ..self.timeouts }, ..self.clone() }
+    }
+
+    /// The same pool for short work of somebody who holds a connection already; never for what waits for a collection's lock.
+    pub(super) fn beside(&self) -> Self {
+        Self { permits: self.beside.clone(), ..self.clone() }
     }
 
     /// What it was made from.

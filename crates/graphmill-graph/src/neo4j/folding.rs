@@ -7,7 +7,7 @@ use graphmill_core::{ChunkId, CollectionId, EntityId, EntityName};
 use super::best_texts;
 use super::difference::{Difference, EntityChange, RelationChange};
 use super::placements::{ROWS, in_slices};
-use super::{Params, Transaction, ids};
+use super::{Params, Transaction, communities, ids};
 use crate::folds::{EntityFold, RelationFold, STRENGTH_UNIT, importance};
 use crate::{Error, Result};
 
@@ -43,6 +43,7 @@ pub(super) fn apply(
     for ends in stale_relations {
         best_texts::mend_relation(tx, ends)?;
     }
+    communities::forget_members(tx, &gone)?;
     let query = "UNWIND $rows AS row MATCH (e:GmEntity {id: row.id}) DETACH DELETE e";
     let rows = gone.into_iter().map(|id| Params::new().set("id", id.to_string())).collect();
     in_slices(tx, query, &Params::new(), rows)?;

@@ -81,7 +81,7 @@ pub(super) struct Gate {
 impl Gate {
     pub(super) fn new(neo4j: &Neo4jConnection, collection: &CollectionId) -> Arc<Self> {
         Arc::new(Self {
-            neo4j: neo4j.clone(),
+            neo4j: neo4j.beside(),
             collection: collection.clone(),
             runtime: tokio::runtime::Handle::current(),
             ticket: AtomicU64::new(0),
@@ -117,6 +117,25 @@ impl Gate {
             tracing::warn!(collection = %self.collection, %error, "a gate stays open until a reader shuts it");
         }
     }
+}
+
+/// One transaction of a collection's writer, through its gate: readers of one moment see all of it or nothing.
+pub(super) async fn write_at_once<T: Send + 'static>(
+    neo4j: &Neo4jConnection,
+    collection: &CollectionId,
+    mut work: impl FnMut(&mut Transaction<'_, '_>) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let gate = Gate::new(neo4j, collection);
+    let opened = gate.clone();
+    let answer = neo4j
+        .write(move |tx| {
+            let done = work(tx)?;
+            opened.open()?;
+            Ok(done)
+        })
+        .await;
+    gate.shut().await;
+    answer
 }
 
 /// The gate as a reader sees it.

@@ -100,9 +100,9 @@ pub(super) async fn sweep_document(neo4j: &Neo4jConnection, document: DocumentId
 
 fn sweep_batch(tx: &mut Transaction<'_, '_>, document: DocumentId) -> Result<u64> {
     let Some(node) = document_node::find(tx, document)? else { return Ok(0) };
-    let Lock::Held(_) = lock(tx, &node.collection)? else {
-        return Ok(0); // they go with their collection
-    };
+    if let Lock::Removing(_) = lock(tx, &node.collection)? {
+        return Ok(0); // they go with their collection; what was staged while it went, when it is gone
+    }
     // Similarities of a chunk that is gone mean nothing.
     let query = "MATCH (c:GmChunk {unplaced_of: $document}) WITH c LIMIT $limit \
                  OPTIONAL MATCH (s:GmSimilarity {chunk: c.id}) DETACH DELETE s \

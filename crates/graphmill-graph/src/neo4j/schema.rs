@@ -25,7 +25,7 @@ const UNIQUE: [(&str, &str, &str); 9] = [
 
 /// Range indexes: name, label, properties in their order. An index is read one way for all its properties: what is listed with the greatest first and then by
 /// id has its number with the other sign (`gm_by_…`).
-const RANGE: [(&str, &str, &str); 20] = [
+const RANGE: [(&str, &str, &str); 21] = [
     ("gm_space_collection", "GmSpace", "n.collection"),
     ("gm_document_collection", "GmDocument", "n.collection, n.gm_order"),
     ("gm_document_updated", "GmDocument", "n.collection, n.gm_by_updated, n.gm_order"),
@@ -45,7 +45,8 @@ const RANGE: [(&str, &str, &str); 20] = [
     ("gm_entity_type", "GmEntity", "n.collection, n.type"),
     ("gm_similarity_position", "GmSimilarity", "n.collection, n.generation, n.position"),
     ("gm_similarity_chunk", "GmSimilarity", "n.chunk"),
-    ("gm_community_generation", "GmCommunity", "n.collection, n.generation, n.level, n.size"),
+    ("gm_community_listed", "GmCommunity", "n.collection, n.generation, n.level, n.gm_by_size, n.gm_order"),
+    ("gm_community_order", "GmCommunity", "n.collection, n.generation, n.level, n.gm_order"),
 ];
 
 /// Range indexes of relationships, on properties that are ours.

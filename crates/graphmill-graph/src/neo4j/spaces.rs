@@ -4,7 +4,6 @@ use graphmill_core::CollectionId;
 
 use super::collections::ensure_collection;
 use super::lock::lock_present;
-use super::staging::{EMBEDDING_QUARANTINED, FACTS_QUARANTINED};
 use super::{Neo4jConnection, Params, Row, Transaction, schema};
 use crate::records::{Space, SpaceId, SpaceState};
 use crate::{Error, Result};
@@ -38,7 +37,8 @@ fn space_from(mut row: Row) -> Result<Space> {
     Ok(Space { id: SpaceId(row.take("id")?), model: row.take("model")?, dimension: row.take("dimension")?, state })
 }
 
-const OF_COLLECTION: &str = "MATCH (s:GmSpace {collection: $collection}) RETURN s.id AS id, s.model AS model, \
+const OF_COLLECTION: &str = "MATCH (o:GmCollection {name: $collection}) WHERE o.removing IS NULL \
+                             MATCH (s:GmSpace {collection: $collection}) RETURN s.id AS id, s.model AS model, \
                              s.dimension AS dimension, s.state AS state ORDER BY s.id";
 
 /// The spaces of a collection, by id.
@@ -136,40 +136,6 @@ async fn ensure_index(neo4j: &Neo4jConnection, space: &Space) -> Result<()> {
     schema::wait_for_indexes(neo4j).await
 }
 
-/// Writes a vector of a chunk (id, flags, placed) that lacked it; `number`: the publish number, when the chunk is placed.
-pub(super) fn put_vector(
-    tx: &mut Transaction<'_, '_>,
-    collection: &CollectionId,
-    (chunk, flags, placed): (&str, i64, bool),
-    space: SpaceId,
-    vector: &[f32],
-    number: Option<u64>,
-) -> Result<()> {
-    let query = format!(
-        "MATCH (c:GmChunk {{id: $id}}) SET c.{} = $vector, c.flags = $flags, \
-         c.published_at = CASE WHEN $placed THEN $number ELSE c.published_at END",
-        embedding(space)
-    );
-    let params = Params::new()
-        .set("id", chunk)
-        .set("vector", vector)
-        .set("flags", flags & !EMBEDDING_QUARANTINED)
-        .set("placed", placed)
-        .set("number", number);
-    tx.run(&query, params)?;
-    if !placed {
-        return Ok(());
-    }
-    count_live(tx, space, 1)?;
-    if flags & EMBEDDING_QUARANTINED == 0 {
-        return Ok(());
-    }
-    let query = "MATCH (c:GmCollection {name: $name}) SET c.quarantined_embedding = c.quarantined_embedding - 1, \
-                 c.quarantined_chunks = c.quarantined_chunks - $whole";
-    let whole = i64::from(flags & FACTS_QUARANTINED == 0);
-    tx.run(query, Params::new().set("name", collection.as_str()).set("whole", whole))
-}
-
 /// Counts placed chunks that gained (or lost) a vector of the space; under the lock.
 pub(super) fn count_live(tx: &mut Transaction<'_, '_>, space: SpaceId, change: i64) -> Result<()> {
     if change == 0 {
@@ -184,6 +150,23 @@ pub(super) async fn ensure_indexes(neo4j: &Neo4jConnection) -> Result<()> {
     let query = "MATCH (s:GmSpace) RETURN s.id AS id, s.model AS model, s.dimension AS dimension, s.state AS state";
     for row in neo4j.read(query, Params::new()).await? {
         ensure_index(neo4j, &space_from(row)?).await?;
+    }
+    Ok(())
+}
+
+/// Drops the indexes of spaces that went with their collections. The indexes are read first: numbers of spaces are never used again, so that one without its space has
+/// lost it for good.
+pub(super) async fn drop_unused_indexes(neo4j: &Neo4jConnection) -> Result<()> {
+    let query = "SHOW VECTOR INDEXES YIELD name WHERE name STARTS WITH 'gm_embedding_' RETURN name";
+    let indexes = neo4j.statement(query, Params::new()).await?;
+    let rows = neo4j.read("MATCH (s:GmSpace) RETURN s.id AS id", Params::new()).await?;
+    let spaces: Vec<u32> = rows.into_iter().map(|mut row| row.take("id")).collect::<Result<_>>()?;
+    for mut row in indexes {
+        let name: String = row.take("name")?;
+        let number = name.strip_prefix("gm_embedding_").and_then(|number| number.parse::<u32>().ok());
+        if let Some(number) = number.filter(|number| !spaces.contains(number)) {
+            neo4j.statement(format!("DROP INDEX gm_{} IF EXISTS", embedding(SpaceId(number))), Params::new()).await?;
+        }
     }
     Ok(())
 }

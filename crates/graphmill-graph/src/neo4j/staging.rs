@@ -3,8 +3,9 @@
 use graphmill_core::{CollectionId, DocumentId};
 
 use super::collections::ensure_collection;
-use super::lock::{lock_present, raise_publish_number};
-use super::spaces::{check_vector, embedding, spaces_of};
+use super::lock::{Gate, lock_present, raise_publish_number};
+use super::placements::{Counters, in_slices};
+use super::spaces::{check_vector, count_live, embedding, spaces_of};
 use super::{Neo4jConnection, Params, Row, Transaction};
 use crate::facts_column;
 use crate::records::{Space, SpaceId, StagedChunk};
@@ -81,10 +82,10 @@ async fn stage_batch(
     batch: Vec<Encoded>,
     spaces: &[Space],
 ) -> Result<()> {
-    let first = take_positions(neo4j, collection, batch.len()).await?;
-    let (collection, spaces) = (collection.clone(), spaces.to_vec());
-    graphmill_core::fault_point!("stage.before_commit");
-    neo4j
+    let first = take_positions(neo4j, batch.len()).await?;
+    let gate = Gate::new(neo4j, collection);
+    let (collection, spaces, opened) = (collection.clone(), spaces.to_vec(), gate.clone());
+    let staged = neo4j
         .write(move |tx| {
             let document = document.to_string();
             ensure_document(tx, &collection, &document)?;
@@ -103,22 +104,24 @@ async fn stage_batch(
                 }
             }
             insert(tx, new, &spaces)?;
-            add_vectors(tx, &collection, &batch, &known)
+            let is_seen = add_vectors(tx, &collection, &batch, &known, &spaces)?;
+            graphmill_core::fault_point!("stage.before_commit");
+            if is_seen { opened.open() } else { Ok(()) }
         })
-        .await?;
+        .await;
     graphmill_core::fault_point!("stage.after_commit");
-    Ok(())
+    gate.shut().await;
+    staged
 }
 
-/// Positions for so many chunks that nobody has had; those of chunks that are there already stay unused. The counter stands on the gate, not on the
-/// collection: its lock may be held for long.
-async fn take_positions(neo4j: &Neo4jConnection, collection: &CollectionId, count: usize) -> Result<u64> {
-    let params = Params::new().set("collection", collection.as_str()).set("count", count);
+/// Positions for so many chunks that nobody has had or will have, in any collection; those of chunks that are there already stay unused. Their counter stands by itself: the
+/// locks of other nodes may be held for long.
+async fn take_positions(neo4j: &Neo4jConnection, count: usize) -> Result<u64> {
     neo4j
         .write(move |tx| {
-            let query = "MERGE (g:GmGate {collection: $collection}) \
-                         SET g.next_position = coalesce(g.next_position, 1) + $count RETURN g.next_position - $count AS first";
-            tx.one(query, params.clone())?.take("first")
+            let query = "MERGE (p:GmStore {id: 'positions'}) SET p.next_position = coalesce(p.next_position, 1) + $count \
+                         RETURN p.next_position - $count AS first";
+            tx.one(query, Params::new().set("count", count))?.take("first")
         })
         .await
 }
@@ -199,34 +202,61 @@ fn insert(tx: &mut Transaction<'_, '_>, rows: Vec<Params>, spaces: &[Space]) -> 
     tx.run(&query, Params::new().set("rows", rows))
 }
 
-/// Adds the vectors that known chunks lacked. On a placed chunk readers see them at once, so the publish number rises, under the lock.
+/// Adds the vectors that known chunks lacked; answers whether readers see any. On a placed chunk they see it at once, so the publish number rises, under the lock.
 fn add_vectors(
     tx: &mut Transaction<'_, '_>,
     collection: &CollectionId,
     batch: &[Encoded],
     known: &[Known],
-) -> Result<()> {
-    let mut missing = Vec::new();
+    spaces: &[Space],
+) -> Result<bool> {
+    let mut missing: Vec<(&Known, &[(SpaceId, std::sync::Arc<[f32]>)])> = Vec::new();
     for known in known {
         let Some(chunk) = batch.iter().find(|chunk| chunk.id == known.id) else { continue };
-        for (space, vector) in &chunk.chunk.vectors {
-            if !known.spaces.contains(space) {
-                missing.push((known, *space, vector));
-            }
+        let vectors = &chunk.chunk.vectors;
+        if vectors.iter().any(|(space, _)| !known.spaces.contains(space)) {
+            missing.push((known, vectors));
         }
     }
     if missing.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
-    let placed = missing.iter().any(|(known, ..)| known.placed);
-    let number = if placed {
+    let is_seen = missing.iter().any(|(known, _)| known.placed);
+    let number = if is_seen {
         lock_present(tx, collection)?;
         Some(raise_publish_number(tx, collection)?)
     } else {
         None
     };
-    for (known, space, vector) in missing {
-        super::spaces::put_vector(tx, collection, (&known.id, known.flags, known.placed), space, vector, number)?;
+    let mut counters = Counters::default();
+    for space in spaces {
+        let (mut rows, mut live) = (Vec::new(), 0);
+        for (known, vectors) in &missing {
+            let new = |(id, _): &&(SpaceId, _)| *id == space.id && !known.spaces.contains(id);
+            let Some((_, vector)) = vectors.iter().find(new) else { continue };
+            live += i64::from(known.placed);
+            rows.push(Params::new().set("id", &known.id).set("vector", &vector[..]).set("placed", known.placed));
+        }
+        let query = format!(
+            "UNWIND $rows AS row MATCH (c:GmChunk {{id: row.id}}) SET c.{} = row.vector, \
+             c.published_at = CASE WHEN row.placed THEN $number ELSE c.published_at END",
+            embedding(space.id)
+        );
+        in_slices(tx, &query, &Params::new().set("number", number), rows)?;
+        count_live(tx, space.id, live)?;
     }
-    Ok(())
+    let mut rows = Vec::new();
+    for (known, _) in missing.iter().filter(|(known, _)| known.flags & EMBEDDING_QUARANTINED != 0) {
+        let flags = known.flags & !EMBEDDING_QUARANTINED;
+        if known.placed {
+            counters.count_embedding_quarantine(known.flags, flags);
+        }
+        rows.push(Params::new().set("id", &known.id).set("flags", flags));
+    }
+    let query = "UNWIND $rows AS row MATCH (c:GmChunk {id: row.id}) SET c.flags = row.flags";
+    in_slices(tx, query, &Params::new(), rows)?;
+    if is_seen {
+        counters.apply(tx, collection.as_str())?;
+    }
+    Ok(is_seen)
 }
