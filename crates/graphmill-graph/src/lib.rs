@@ -3,6 +3,7 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod copy;
+mod cosine;
 mod cursor;
 pub mod embedded;
 mod error;

@@ -30,6 +30,7 @@
 //! The driver blocks, so work is a closure on a thread of its own, as a transaction of the embedded store is; it is
 //! called again when the server said that the same transaction may succeed later. See "Neo4j" in `docs/ARCHITECTURE.md` for why this driver.
 
+mod aliases;
 mod best_texts;
 mod check;
 mod collection_removal;
@@ -45,13 +46,18 @@ mod document_node;
 mod documents;
 mod entity_detail;
 mod entity_list;
+mod entity_order;
+mod entity_rows;
 mod export;
 mod failure;
+mod filter;
 mod folding;
 mod found;
+mod fulltext;
 mod ids;
 mod layers;
 mod lock;
+mod nearest;
 mod neighbourhood;
 mod nodelay;
 mod open;
@@ -64,7 +70,6 @@ mod publishing;
 mod removal;
 mod row;
 mod schema;
-mod search;
 mod settings;
 mod similarities;
 mod similarities_for_people;

@@ -65,27 +65,10 @@ pub(super) fn hits(conn: &Connection, found: Vec<Candidate>, limit: usize) -> Re
     Ok(hits)
 }
 
-/// Length of a query.
-pub(super) fn norm(query: &[f32]) -> f64 {
-    dot(query.iter().copied(), query).sqrt()
-}
-
-fn dot(a: impl Iterator<Item = f32>, b: &[f32]) -> f64 {
-    // Eight sums side by side, in an order that is the same on every machine.
-    let mut sums = [0f64; 8];
-    for (i, (x, y)) in a.zip(b).enumerate() {
-        sums[i % 8] += f64::from(x) * f64::from(*y);
-    }
-    sums.iter().sum()
-}
-
-/// Cosine of a stored vector and the query; `None` for a vector without a direction.
+/// Cosine of a vector as it is stored and the query; `None` for a vector without a direction.
 pub(super) fn cosine(column: &[u8], query: &[f32], query_norm: f64) -> Option<f64> {
-    let components = || column.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-    let mut squares = [0f64; 8];
-    components().enumerate().for_each(|(i, x)| squares[i % 8] += f64::from(x) * f64::from(x));
-    let norm = squares.iter().sum::<f64>().sqrt();
-    (norm > 0.0).then(|| dot(components(), query) / (norm * query_norm))
+    let (components, _) = column.as_chunks::<4>();
+    crate::cosine::cosine(components.iter().map(|bytes| f32::from_le_bytes(*bytes)), query, query_norm)
 }
 
 /// Entities within some relations of others, nearest first, then by id; relations among those that are answered.

@@ -212,7 +212,7 @@ fn write_relations(
 
 fn link(tx: &mut Transaction<'_, '_>, contains: Vec<super::difference::Contains>) -> Result<()> {
     let query = "UNWIND $rows AS row MATCH (c:GmChunk {id: row.chunk}), (e:GmEntity {id: row.properties.gm_entity}) \
-                 CREATE (c)-[r:CONTAINS_ENTITY]->(e) SET r = row.properties";
+                 CREATE (c)-[r:CONTAINS_ENTITY]->(e) SET r = row.properties, r.gm_position = c.position";
     let row = |c: super::difference::Contains| {
         let properties = Params::new()
             .set("type", c.entity_type)

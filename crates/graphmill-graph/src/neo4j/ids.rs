@@ -17,6 +17,11 @@ pub(super) fn order(bytes: &[u8]) -> String {
 /// Takes a column that holds an id (or a hash, or a time) in its public form.
 pub(super) fn take<T: FromStr<Err: std::fmt::Display>>(row: &mut Row, name: &str) -> Result<T> {
     let text: String = row.take(name)?;
+    parse(&text, name)
+}
+
+/// Reads what such a column held.
+pub(super) fn parse<T: FromStr<Err: std::fmt::Display>>(text: &str, name: &str) -> Result<T> {
     text.parse()
         .map_err(|error| Error::Unusable(format!("the graph is damaged: column {name} holds {text:?} ({error})")))
 }

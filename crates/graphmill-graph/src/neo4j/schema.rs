@@ -50,7 +50,8 @@ const RANGE: [(&str, &str, &str); 21] = [
 ];
 
 /// Range indexes of relationships, on properties that are ours.
-const RELATIONSHIPS: [(&str, &str, &str); 5] = [
+const RELATIONSHIPS: [(&str, &str, &str); 6] = [
+    ("gm_contains_position", "CONTAINS_ENTITY", "r.gm_entity, r.gm_position"),
     ("gm_place_index", "HAS_CHUNK", "r.gm_document, r.chunk_index"),
     ("gm_relation_key", "RELATED_TO", "r.gm_key"),
     ("gm_contains_rank", "CONTAINS_ENTITY", "r.gm_entity, r.gm_rank"),
@@ -61,9 +62,9 @@ const RELATIONSHIPS: [(&str, &str, &str); 5] = [
 /// The rest, as statements.
 const OTHERS: [&str; 2] = [
     "CREATE TEXT INDEX gm_entity_name_parts IF NOT EXISTS FOR (n:GmEntity) ON (n.normalised)",
-    // Its analyser takes words of Latin and pairs of characters of Chinese, Japanese and Korean.
-    "CREATE FULLTEXT INDEX gm_chunk_text IF NOT EXISTS FOR (n:GmChunk) ON EACH [n.text] \
-     OPTIONS {indexConfig: {`fulltext.analyzer`: 'cjk', `fulltext.eventually_consistent`: false}}",
+    // Words that are cut already, and ids, by which a search is narrowed.
+    "CREATE FULLTEXT INDEX gm_chunk_text IF NOT EXISTS FOR (n:GmChunk) ON EACH [n.gm_words, n.collection, n.document_id, n.id] \
+     OPTIONS {indexConfig: {`fulltext.analyzer`: 'whitespace', `fulltext.eventually_consistent`: false}}",
 ];
 
 /// Makes what is missing and waits until it can be used; refuses a graph of a newer version.

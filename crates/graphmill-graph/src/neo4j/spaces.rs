@@ -8,6 +8,9 @@ use super::{Neo4jConnection, Params, Row, Transaction, schema};
 use crate::records::{Space, SpaceId, SpaceState};
 use crate::{Error, Result};
 
+/// Components that an index takes.
+pub(super) const INDEXED_DIMENSIONS: std::ops::RangeInclusive<u32> = 1..=4_096;
+
 /// Property of a chunk that holds its vector in a space.
 pub(super) fn embedding(space: SpaceId) -> String {
     format!("embedding_{}", space.0)
@@ -123,8 +126,8 @@ pub(super) async fn ensure_space(
 
 /// The index of a space; made before anything is in it, and again when a crash came between the two.
 async fn ensure_index(neo4j: &Neo4jConnection, space: &Space) -> Result<()> {
-    if space.dimension == 0 || space.dimension > 4_096 {
-        return Ok(()); // no vector, or more components than an index takes: searches compare them all
+    if !INDEXED_DIMENSIONS.contains(&space.dimension) {
+        return Ok(()); // searches compare them all
     }
     let name = embedding(space.id);
     let query = format!(

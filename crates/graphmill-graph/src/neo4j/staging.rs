@@ -40,7 +40,7 @@ impl Encoded {
     }
 
     fn bytes(&self) -> usize {
-        self.chunk.text.len() + self.facts.len() + self.chunk.vectors.iter().map(|(_, v)| v.len() * 9).sum::<usize>()
+        2 * self.chunk.text.len() + self.facts.len() + self.chunk.vectors.iter().map(|(_, v)| v.len() * 9).sum::<usize>()
     }
 }
 
@@ -182,6 +182,7 @@ fn row(chunk: &Encoded, collection: &CollectionId, document: &str, position: u64
         .set("content_hash", staged.content_hash.to_string())
         .set("facts", chunk.facts.clone())
         .set("text", staged.text.as_str())
+        .set("words", super::fulltext::words(&staged.text))
         .set("context", staged.context.as_deref())
         .set("vectors", spaces.iter().map(of).collect::<Vec<_>>())
 }
@@ -196,7 +197,7 @@ fn insert(tx: &mut Transaction<'_, '_>, rows: Vec<Params>, spaces: &[Space]) -> 
     let query = format!(
         "UNWIND $rows AS row CREATE (c:GmChunk {{id: row.id}}) SET c.gm_order = row.order, c.collection = row.collection, \
          c.document_id = row.document, c.unplaced_of = row.document, c.position = row.position, c.flags = row.flags, \
-         c.token_count = row.token_count, c.content_hash = row.content_hash, c.facts = row.facts, c.text = row.text, \
+         c.token_count = row.token_count, c.content_hash = row.content_hash, c.facts = row.facts, c.text = row.text, c.gm_words = row.words, \
          c.context = row.context{vectors}"
     );
     tx.run(&query, Params::new().set("rows", rows))

@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 
 use super::{
     Neo4jGraph, check, collection_removal, collections, communities, community_list, document_entities, document_list,
-    documents, entity_detail, entity_list, export, found, layers, neighbourhood, projection, publishing, removal,
-    search, similarities, spaces, staging, staleness, stats, vectors,
+    documents, entity_detail, entity_list, export, found, fulltext, layers, nearest, neighbourhood, projection, publishing, removal,
+    similarities, spaces, staging, staleness, stats, vectors,
 };
 use crate::listing::{
     CommunityDetail, CommunityList, DocumentEntity, DocumentPage, DocumentQuery, EntityDetail, EntityQuery,
@@ -140,7 +140,7 @@ impl GraphStore for Neo4jGraph {
     }
 
     async fn compact_search(&self, collection: &CollectionId) -> Result<()> {
-        search::compact_search(&self.neo4j, collection).await
+        fulltext::compact_search(&self.neo4j, collection).await
     }
 
     async fn sweep_retired_spaces(&self, collection: &CollectionId) -> Result<u64> {
@@ -213,7 +213,7 @@ impl GraphStore for Neo4jGraph {
         limit: u32,
         filter: &SearchFilter,
     ) -> Result<Vec<SearchHit>> {
-        search::fulltext(&self.neo4j, collection, query, limit, filter).await
+        fulltext::fulltext(&self.neo4j, collection, query, limit, filter).await
     }
 
     async fn nearest(
@@ -224,7 +224,7 @@ impl GraphStore for Neo4jGraph {
         limit: u32,
         filter: &SearchFilter,
     ) -> Result<Vec<SearchHit>> {
-        search::nearest(&self.neo4j, collection, space, query, limit, filter).await
+        nearest::nearest(&self.neo4j, collection, space, query, limit, filter).await
     }
 
     async fn found_chunks(

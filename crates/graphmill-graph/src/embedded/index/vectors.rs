@@ -10,7 +10,8 @@ use super::shortlist::{Candidates, Shortlist};
 use super::{Fault, Outcome, SearchIndex};
 use crate::Result;
 use crate::embedded::filter::Admission;
-use crate::embedded::search::{Candidate, cosine, hits, keep, norm};
+use crate::cosine::norm;
+use crate::embedded::search::{Candidate, cosine, hits, keep};
 use crate::embedded::vectors::{check_dimension, keys_of, spaces_of, vector_key};
 use crate::records::{SearchFilter, SearchHit, SpaceId, SpaceState};
 
