@@ -11,7 +11,7 @@ pub(super) const SCHEMA_VERSION: i64 = 1;
 const INDEXES_ONLINE: Duration = Duration::from_secs(600);
 
 /// One a node label and property: an id is there once.
-const UNIQUE: [(&str, &str, &str); 9] = [
+const UNIQUE: &[(&str, &str, &str)] = &[
     ("gm_store_id", "GmStore", "id"),
     ("gm_collection_name", "GmCollection", "name"),
     ("gm_gate_collection", "GmGate", "collection"),
@@ -25,7 +25,7 @@ const UNIQUE: [(&str, &str, &str); 9] = [
 
 /// Range indexes: name, label, properties in their order. An index is read one way for all its properties: what is listed with the greatest first and then by
 /// id has its number with the other sign (`gm_by_…`).
-const RANGE: [(&str, &str, &str); 21] = [
+const RANGE: &[(&str, &str, &str)] = &[
     ("gm_space_collection", "GmSpace", "n.collection"),
     ("gm_document_collection", "GmDocument", "n.collection, n.gm_order"),
     ("gm_document_updated", "GmDocument", "n.collection, n.gm_by_updated, n.gm_order"),
@@ -46,11 +46,12 @@ const RANGE: [(&str, &str, &str); 21] = [
     ("gm_similarity_position", "GmSimilarity", "n.collection, n.generation, n.position"),
     ("gm_similarity_chunk", "GmSimilarity", "n.chunk"),
     ("gm_community_listed", "GmCommunity", "n.collection, n.generation, n.level, n.gm_by_size, n.gm_order"),
+    ("gm_community_child", "GmCommunity", "n.collection, n.generation, n.parent, n.gm_by_size, n.gm_order"),
     ("gm_community_order", "GmCommunity", "n.collection, n.generation, n.level, n.gm_order"),
 ];
 
 /// Range indexes of relationships, on properties that are ours.
-const RELATIONSHIPS: [(&str, &str, &str); 6] = [
+const RELATIONSHIPS: &[(&str, &str, &str)] = &[
     ("gm_contains_position", "CONTAINS_ENTITY", "r.gm_entity, r.gm_position"),
     ("gm_place_index", "HAS_CHUNK", "r.gm_document, r.chunk_index"),
     ("gm_relation_key", "RELATED_TO", "r.gm_key"),
