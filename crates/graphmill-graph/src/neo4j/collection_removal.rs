@@ -18,7 +18,7 @@ pub(super) async fn begin(neo4j: &Neo4jConnection, collection: &CollectionId, se
     let collection = collection.clone();
     let begun = neo4j
         .write(move |tx| {
-            if let Lock::Held(_) = lock(tx, &collection)? {
+            if let Lock::Held = lock(tx, &collection)? {
                 let query = "MATCH (c:GmCollection {name: $name}) \
                              WITH c, c.documents + c.chunks + c.entities + COUNT { MATCH (k:GmChunk) \
                              WHERE k.collection = $name AND k.unplaced_of IS NOT NULL } AS total \

@@ -115,7 +115,7 @@ pub(super) fn set(
 /// The fence of a layer: its node, if the run is the present one and not ended. The collection's lock is held from here on.
 pub(super) fn admit(tx: &mut Transaction<'_, '_>, run: &LayerRun, may_be_finished: bool) -> Result<LayerNode> {
     let stale = |current: u64| Error::StaleRun { run: run.number, current };
-    let Lock::Held(_) = lock(tx, &run.collection)? else { return Err(stale(0)) };
+    let Lock::Held = lock(tx, &run.collection)? else { return Err(stale(0)) };
     let node = find(tx, &run.collection, run.layer)?.ok_or_else(|| stale(0))?;
     if node.run != run.number {
         return Err(stale(node.run));
@@ -195,7 +195,7 @@ pub(super) async fn give_up_run(neo4j: &Neo4jConnection, run: &LayerRun) -> Resu
     let given_up = run.clone();
     neo4j
         .write(move |tx| {
-            let Lock::Held(_) = lock(tx, &given_up.collection)? else { return Ok(()) };
+            let Lock::Held = lock(tx, &given_up.collection)? else { return Ok(()) };
             match find(tx, &given_up.collection, given_up.layer)? {
                 Some(node) if node.run == given_up.number && node.finished != node.run => {
                     let next = Params::new().set("run", node.run + 1).set("finished", node.run + 1);
@@ -274,7 +274,7 @@ pub(super) async fn complete(neo4j: &Neo4jConnection, collection: &CollectionId,
         return Ok(());
     }
     let step = move |tx: &mut Transaction<'_, '_>, name: &CollectionId| {
-        let Lock::Held(_) = lock(tx, name)? else { return Ok(Step::Last) };
+        let Lock::Held = lock(tx, name)? else { return Ok(Step::Last) };
         match (find(tx, name, layer)?, layer) {
             (Some(node), Layer::Similarities) if node.copied.is_some() => {
                 similarities_for_people::step(tx, name, &node).map(|()| Step::More)
@@ -328,7 +328,7 @@ async fn sweep_generations(neo4j: &Neo4jConnection, collection: &CollectionId, l
     loop {
         let name = collection.clone();
         let swept = neo4j.write(move |tx| {
-            let Lock::Held(_) = lock(tx, &name)? else { return Ok(Step::Last) };
+            let Lock::Held = lock(tx, &name)? else { return Ok(Step::Last) };
             let Some(node) = find(tx, &name, layer)? else { return Ok(Step::Last) };
             let Some(generation) = unkept(tx, &name, layer, &node.kept())? else { return Ok(Step::Last) };
             match layer {

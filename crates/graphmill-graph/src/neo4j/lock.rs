@@ -22,17 +22,10 @@ const DEAD_WRITER: Duration = Duration::from_secs(2);
 /// Readings into which commits fell, before the reader is told to come again.
 const READINGS: usize = 20;
 
-/// A collection, as who holds its lock sees it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Locked {
-    /// Its publish number.
-    pub(super) publish_number: u64,
-}
-
 /// What the lock found.
 pub(super) enum Lock {
     /// It is held until the transaction ends.
-    Held(Locked),
+    Held,
     /// There is no such collection.
     Missing,
     /// It is being removed, under this ticket.
@@ -42,20 +35,20 @@ pub(super) enum Lock {
 /// Takes the collection's lock for the rest of the transaction.
 pub(super) fn lock(tx: &mut Transaction<'_, '_>, collection: &CollectionId) -> Result<Lock> {
     let query = "MATCH (c:GmCollection {name: $name}) SET c.lock = coalesce(c.lock, 0) + 1 \
-                 RETURN c.removing AS removing, c.publish_number AS publish_number";
+                 RETURN c.removing AS removing";
     let Some(mut row) = tx.first(query, Params::new().set("name", collection.as_str()))? else {
         return Ok(Lock::Missing);
     };
     if let Some(seq) = row.take::<Option<u64>>("removing")? {
         return Ok(Lock::Removing(Seq(seq)));
     }
-    Ok(Lock::Held(Locked { publish_number: row.take("publish_number")? }))
+    Ok(Lock::Held)
 }
 
 /// The lock of a collection that must be there.
-pub(super) fn lock_present(tx: &mut Transaction<'_, '_>, collection: &CollectionId) -> Result<Locked> {
+pub(super) fn lock_present(tx: &mut Transaction<'_, '_>, collection: &CollectionId) -> Result<()> {
     match lock(tx, collection)? {
-        Lock::Held(locked) => Ok(locked),
+        Lock::Held => Ok(()),
         Lock::Removing(_) => Err(Error::CollectionRemoved(collection.clone())),
         Lock::Missing => Err(Error::Invalid(format!("there is no collection {collection} in the graph"))),
     }

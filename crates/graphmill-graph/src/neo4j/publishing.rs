@@ -35,7 +35,7 @@ fn publish_in(
 ) -> Result<PublishOutcome> {
     graphmill_core::fault_point!("publish.begin");
     match lock(tx, &publication.collection)? {
-        Lock::Held(_) => {}
+        Lock::Held => {}
         Lock::Removing(by) => return Ok(PublishOutcome::Overtaken { by, deleted: true }),
         Lock::Missing => return Err(Error::CollectionRemoved(publication.collection.clone())),
     }
@@ -165,7 +165,7 @@ pub(super) async fn touch(neo4j: &Neo4jConnection, touch: &Touch, now: Timestamp
 
 fn touch_in(tx: &mut Transaction<'_, '_>, touch: &Touch, now: Timestamp) -> Result<TouchOutcome> {
     match lock(tx, &touch.collection)? {
-        Lock::Held(_) => {}
+        Lock::Held => {}
         Lock::Removing(by) => return Ok(TouchOutcome::Overtaken { by, deleted: true }),
         Lock::Missing => return Ok(TouchOutcome::Differs),
     }

@@ -43,7 +43,7 @@ fn remove_in(
     gate: &Gate,
 ) -> Result<RemoveOutcome> {
     match lock(tx, collection)? {
-        Lock::Held(_) => {}
+        Lock::Held => {}
         // It goes with its collection.
         Lock::Removing(_) => return Ok(RemoveOutcome::Removed { existed: false }),
         Lock::Missing => return Err(Error::CollectionRemoved(collection.clone())),

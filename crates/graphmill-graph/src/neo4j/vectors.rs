@@ -291,7 +291,7 @@ pub(super) async fn sweep_retired(neo4j: &Neo4jConnection, collection: &Collecti
     let name = collection.clone();
     neo4j
         .write(move |tx| {
-            let Lock::Held(_) = lock(tx, &name)? else { return Ok(0) };
+            let Lock::Held = lock(tx, &name)? else { return Ok(0) };
             for space in spaces_in(tx, &name)?.into_iter().filter(|space| space.state == SpaceState::Retired) {
                 let swept = sweep_space(tx, &name, space.id)?;
                 if swept > 0 {

@@ -3,6 +3,7 @@
 mod conformance;
 mod connection;
 mod faults;
+mod layers;
 
 use graphmill_graph::Result;
 use graphmill_graph::neo4j::{Neo4jConnection, Neo4jSettings, Timeouts};
