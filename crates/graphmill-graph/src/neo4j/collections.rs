@@ -2,7 +2,7 @@
 
 use graphmill_core::{CollectionId, EntityName, Seq};
 
-use super::{Neo4jConnection, Params, Row};
+use super::{Neo4jConnection, Params, Row, Transaction};
 use crate::{Error, Result};
 
 /// Makes the collection if it is new; refuses one that is being removed.
@@ -33,6 +33,12 @@ pub(super) async fn names(neo4j: &Neo4jConnection) -> Result<Vec<CollectionId>> 
     let query = "MATCH (c:GmCollection) WHERE c.removing IS NULL RETURN c.name AS name ORDER BY c.name";
     let rows = neo4j.read(query, Params::new()).await?;
     rows.into_iter().map(|mut row| super::ids::take(&mut row, "name")).collect()
+}
+
+/// Whether there is such a collection that is not being removed.
+pub(super) fn is_there(tx: &mut Transaction<'_, '_>, collection: &CollectionId) -> Result<bool> {
+    let query = "MATCH (c:GmCollection {name: $name}) WHERE c.removing IS NULL RETURN 1 AS one";
+    Ok(tx.first(query, Params::new().set("name", collection.as_str()))?.is_some())
 }
 
 /// The collection's publish number; 0 when there is no such collection.

@@ -39,12 +39,7 @@ fn of_generation(collection: &CollectionId, generation: u64, after: &str) -> Par
         .set("limit", STEP_NODES)
 }
 
-fn strip(
-    tx: &mut Transaction<'_, '_>,
-    collection: &CollectionId,
-    shown: u64,
-    after: &str,
-) -> Result<Option<String>> {
+fn strip(tx: &mut Transaction<'_, '_>, collection: &CollectionId, shown: u64, after: &str) -> Result<Option<String>> {
     let query = "MATCH (c:GmCommunity) WHERE c.key STARTS WITH $prefix AND c.key > $after \
                  WITH c ORDER BY c.key LIMIT $limit REMOVE c:Community RETURN max(c.key) AS last";
     tx.one(query, of_generation(collection, shown, after))?.take("last")

@@ -10,7 +10,9 @@ use serde_json::{Map, Value};
 
 use super::collections::ensure_collection;
 use super::lock::{Lock, lock, write_at_once};
-use super::{Neo4jConnection, Params, Transaction, communities, communities_for_people, similarities, similarities_for_people};
+use super::{
+    Neo4jConnection, Params, Transaction, communities, communities_for_people, similarities, similarities_for_people,
+};
 use crate::records::{Layer, LayerRun, LayerState, RunStanding};
 use crate::{Error, Result};
 
@@ -77,11 +79,7 @@ impl LayerNode {
 }
 
 /// The layer of a collection that is not being removed, if it ever had a run.
-pub(super) fn find(
-    tx: &mut Transaction<'_, '_>,
-    collection: &CollectionId,
-    layer: Layer,
-) -> Result<Option<LayerNode>> {
+pub(super) fn find(tx: &mut Transaction<'_, '_>, collection: &CollectionId, layer: Layer) -> Result<Option<LayerNode>> {
     let query = "MATCH (o:GmCollection {name: $collection}) WHERE o.removing IS NULL MATCH (l:GmLayer {key: $key}) \
                  RETURN l.run AS run, l.finished AS finished, l.generation AS generation, l.overlay AS overlay, \
                  coalesce(l.merged, 0) AS merged, l.copied AS copied, coalesce(l.shown, 0) AS shown, \
@@ -309,7 +307,8 @@ async fn is_pending(neo4j: &Neo4jConnection, collection: &CollectionId, layer: L
 
 /// Goes on with whatever was interrupted, in all collections.
 pub(super) async fn complete_all(neo4j: &Neo4jConnection) -> Result<()> {
-    let query = "MATCH (l:GmLayer) WHERE l.copied IS NOT NULL OR l.overlay IS NOT NULL RETURN DISTINCT l.collection AS name";
+    let query =
+        "MATCH (l:GmLayer) WHERE l.copied IS NOT NULL OR l.overlay IS NOT NULL RETURN DISTINCT l.collection AS name";
     for mut row in neo4j.read(query, Params::new()).await? {
         let collection: CollectionId = super::ids::take(&mut row, "name")?;
         for layer in [Layer::Similarities, Layer::Communities] {
@@ -345,12 +344,7 @@ async fn sweep_generations(neo4j: &Neo4jConnection, collection: &CollectionId, l
 }
 
 /// The lowest generation that is not kept; from one to the next by a step of the index each, however many rows one has.
-fn unkept(
-    tx: &mut Transaction<'_, '_>,
-    collection: &CollectionId,
-    layer: Layer,
-    kept: &[u64],
-) -> Result<Option<u64>> {
+fn unkept(tx: &mut Transaction<'_, '_>, collection: &CollectionId, layer: Layer, kept: &[u64]) -> Result<Option<u64>> {
     let query = match layer {
         Layer::Communities => {
             "MATCH (n:GmCommunity) USING INDEX n:GmCommunity(collection, generation, level, gm_order) \

@@ -3,6 +3,7 @@
 
 use graphmill_core::CollectionId;
 
+use super::collections::is_there;
 use super::filter::Admission;
 use super::spaces::{INDEXED_DIMENSIONS, embedding, spaces_in};
 use super::{Neo4jConnection, Params, Row, Transaction, ids};
@@ -40,6 +41,9 @@ fn search(
     limit: usize,
     filter: &SearchFilter,
 ) -> Result<Vec<SearchHit>> {
+    if !is_there(tx, collection)? {
+        return Ok(Vec::new());
+    }
     let space = space_for(&spaces_in(tx, collection)?, space, query)?;
     let norm = norm(query);
     if limit == 0 || norm <= 0.0 || !norm.is_finite() {
@@ -52,10 +56,11 @@ fn search(
     }
     let live = "MATCH (s:GmSpace {id: $space}) RETURN s.live_vectors AS live";
     let live: u64 = tx.one(live, Params::new().set("space", space.id.0))?.take("live")?;
-    if live > FEW_VECTORS && INDEXED_DIMENSIONS.contains(&space.dimension) {
-        if let Some(hits) = search.by_index(tx)? {
-            return Ok(hits);
-        }
+    if live > FEW_VECTORS
+        && INDEXED_DIMENSIONS.contains(&space.dimension)
+        && let Some(hits) = search.by_index(tx)?
+    {
+        return Ok(hits);
     }
     search.by_order(tx)
 }

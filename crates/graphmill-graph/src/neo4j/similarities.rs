@@ -121,7 +121,8 @@ fn seen(
     };
     let mut rows = stored(tx, collection, node.generation, positions, limit)?;
     // Each was cut at its own end: what lies beyond the nearer one is not whole.
-    let end = [&newer, &rows].iter().filter(|rows| rows.len() >= limit).filter_map(|rows| rows.keys().next_back()).min();
+    let end =
+        [&newer, &rows].iter().filter(|rows| rows.len() >= limit).filter_map(|rows| rows.keys().next_back()).min();
     let end = end.copied();
     rows.extend(newer);
     rows.retain(|position, _| end.is_none_or(|end| *position <= end));

@@ -25,22 +25,26 @@ const BATCH_BYTES: usize = 1 << 20;
 struct Encoded {
     id: String,
     order: String,
+    position: u64,
     chunk: StagedChunk,
     facts: Vec<u8>,
     flags: i64,
 }
 
 impl Encoded {
-    fn new(collection: &CollectionId, chunk: StagedChunk) -> Result<Self> {
+    fn new(collection: &CollectionId, chunk: StagedChunk, position: u64) -> Result<Self> {
         let facts = facts_column::encode(collection, &chunk.facts)?;
         let embedding_quarantined = chunk.embedding_quarantined && chunk.vectors.is_empty();
         let flags = i64::from(chunk.facts.quarantined) * FACTS_QUARANTINED
             + i64::from(embedding_quarantined) * EMBEDDING_QUARANTINED;
-        Ok(Self { id: chunk.id.to_string(), order: super::ids::order(chunk.id.as_bytes()), chunk, facts, flags })
+        let (id, order) = (chunk.id.to_string(), super::ids::order(chunk.id.as_bytes()));
+        Ok(Self { id, order, position, chunk, facts, flags })
     }
 
     fn bytes(&self) -> usize {
-        2 * self.chunk.text.len() + self.facts.len() + self.chunk.vectors.iter().map(|(_, v)| v.len() * 9).sum::<usize>()
+        2 * self.chunk.text.len()
+            + self.facts.len()
+            + self.chunk.vectors.iter().map(|(_, v)| v.len() * 9).sum::<usize>()
     }
 }
 
@@ -54,11 +58,12 @@ pub(super) async fn stage(
     ensure_collection(neo4j, collection).await?;
     let spaces = spaces_of(neo4j, collection).await?;
     let mut encoded = Vec::with_capacity(chunks.len());
-    for chunk in chunks {
+    let first = take_positions(neo4j, chunks.len()).await?;
+    for (n, chunk) in chunks.into_iter().enumerate() {
         for (space, vector) in &chunk.vectors {
             check_vector(&spaces, *space, vector)?;
         }
-        encoded.push(Encoded::new(collection, chunk)?);
+        encoded.push(Encoded::new(collection, chunk, first + n as u64)?);
     }
     // Two that stage the same chunks take their locks in the same order.
     encoded.sort_by(|a, b| a.id.cmp(&b.id));
@@ -82,7 +87,6 @@ async fn stage_batch(
     batch: Vec<Encoded>,
     spaces: &[Space],
 ) -> Result<()> {
-    let first = take_positions(neo4j, batch.len()).await?;
     let gate = Gate::new(neo4j, collection);
     let (collection, spaces, opened) = (collection.clone(), spaces.to_vec(), gate.clone());
     let staged = neo4j
@@ -91,9 +95,9 @@ async fn stage_batch(
             ensure_document(tx, &collection, &document)?;
             let known = known(tx, &batch, &spaces)?;
             let mut new = Vec::new();
-            for (n, chunk) in batch.iter().enumerate() {
+            for chunk in &batch {
                 match known.iter().find(|known| known.id == chunk.id) {
-                    None => new.push(row(chunk, &collection, &document, first + n as u64, &spaces)),
+                    None => new.push(row(chunk, &collection, &document, &spaces)),
                     Some(known) if known.document != document => {
                         return Err(Error::Invalid(format!(
                             "{} is a chunk of another document than {document}",
@@ -168,7 +172,7 @@ fn known(tx: &mut Transaction<'_, '_>, batch: &[Encoded], spaces: &[Space]) -> R
     tx.rows(&query, Params::new().set("ids", ids))?.into_iter().map(known).collect()
 }
 
-fn row(chunk: &Encoded, collection: &CollectionId, document: &str, position: u64, spaces: &[Space]) -> Params {
+fn row(chunk: &Encoded, collection: &CollectionId, document: &str, spaces: &[Space]) -> Params {
     let staged = &chunk.chunk;
     let of = |space: &Space| staged.vectors.iter().find(|(id, _)| *id == space.id).map(|(_, vector)| &vector[..]);
     Params::new()
@@ -176,7 +180,7 @@ fn row(chunk: &Encoded, collection: &CollectionId, document: &str, position: u64
         .set("order", &chunk.order)
         .set("collection", collection.as_str())
         .set("document", document)
-        .set("position", position)
+        .set("position", chunk.position)
         .set("flags", chunk.flags)
         .set("token_count", staged.token_count)
         .set("content_hash", staged.content_hash.to_string())
@@ -211,12 +215,11 @@ fn add_vectors(
     known: &[Known],
     spaces: &[Space],
 ) -> Result<bool> {
-    let mut missing: Vec<(&Known, &[(SpaceId, std::sync::Arc<[f32]>)])> = Vec::new();
+    let mut missing: Vec<(&Known, &StagedChunk)> = Vec::new();
     for known in known {
         let Some(chunk) = batch.iter().find(|chunk| chunk.id == known.id) else { continue };
-        let vectors = &chunk.chunk.vectors;
-        if vectors.iter().any(|(space, _)| !known.spaces.contains(space)) {
-            missing.push((known, vectors));
+        if chunk.chunk.vectors.iter().any(|(space, _)| !known.spaces.contains(space)) {
+            missing.push((known, &chunk.chunk));
         }
     }
     if missing.is_empty() {
@@ -232,9 +235,9 @@ fn add_vectors(
     let mut counters = Counters::default();
     for space in spaces {
         let (mut rows, mut live) = (Vec::new(), 0);
-        for (known, vectors) in &missing {
+        for (known, chunk) in &missing {
             let new = |(id, _): &&(SpaceId, _)| *id == space.id && !known.spaces.contains(id);
-            let Some((_, vector)) = vectors.iter().find(new) else { continue };
+            let Some((_, vector)) = chunk.vectors.iter().find(new) else { continue };
             live += i64::from(known.placed);
             rows.push(Params::new().set("id", &known.id).set("vector", &vector[..]).set("placed", known.placed));
         }

@@ -184,12 +184,7 @@ pub(super) async fn put_vectors(
     done
 }
 
-fn put_in(
-    tx: &mut Transaction<'_, '_>,
-    run: &LayerRun,
-    space: SpaceId,
-    rows: &[(ChunkId, Vec<f32>)],
-) -> Result<()> {
+fn put_in(tx: &mut Transaction<'_, '_>, run: &LayerRun, space: SpaceId, rows: &[(ChunkId, Vec<f32>)]) -> Result<()> {
     admit(tx, run, false)?;
     let spaces = spaces_in(tx, &run.collection)?;
     for (_, vector) in rows {
@@ -322,7 +317,10 @@ fn sweep_space(tx: &mut Transaction<'_, '_>, collection: &CollectionId, space: S
         if count > 0 {
             count_live(tx, space, -row.take::<i64>("live")?)?;
             let last: i64 = row.take("last")?;
-            tx.run("MATCH (s:GmSpace {id: $id}) SET s.swept = $last", Params::new().set("id", space.0).set("last", last))?;
+            tx.run(
+                "MATCH (s:GmSpace {id: $id}) SET s.swept = $last",
+                Params::new().set("id", space.0).set("last", last),
+            )?;
             return Ok(count);
         }
     }
