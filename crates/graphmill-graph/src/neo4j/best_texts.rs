@@ -24,9 +24,9 @@ pub(super) fn mend_entity(tx: &mut Transaction<'_, '_>, id: EntityId) -> Result<
 
 /// By falling rank, from the index over (entity, rank): no more of a hub's chunks are read than are needed.
 fn texts_of_entity(tx: &mut Transaction<'_, '_>, id: EntityId) -> Result<BestTexts> {
-    let query = "MATCH (c:GmChunk)-[r:CONTAINS_ENTITY]->() USING INDEX r:CONTAINS_ENTITY(gm_entity, gm_rank) \
+    let query = "MATCH (c:GmChunk)-[r:CONTAINS_ENTITY]->() USING INDEX SEEK r:CONTAINS_ENTITY(gm_entity, gm_rank) \
                  WHERE r.gm_entity = $id AND r.gm_rank > 0 \
-                 RETURN c.facts AS facts, r.gm_rank AS rank ORDER BY r.gm_rank DESC SKIP $skip LIMIT $limit";
+                 RETURN c.facts AS facts, r.gm_rank AS rank ORDER BY r.gm_entity DESC, r.gm_rank DESC SKIP $skip LIMIT $limit";
     let mut best = BestTexts::default();
     let mut skip = 0;
     loop {

@@ -166,9 +166,10 @@ const DOCUMENTS: usize = 500;
 
 /// Counts of each document, the order of its chunks, and its links.
 fn check_documents(tx: &mut Transaction<'_, '_>, collection: &CollectionId, findings: &mut Findings) -> Result<()> {
-    let query = "MATCH (d:GmDocument) WHERE d.collection = $collection AND d.gm_order > $after AND d.seq IS NOT NULL \
+    let query = "MATCH (d:GmDocument) USING INDEX SEEK d:GmDocument(collection, gm_order) \
+                 WHERE d.collection = $collection AND d.gm_order > $after AND d.seq IS NOT NULL \
                  AND d.deleted = 0 RETURN d.id AS id, d.gm_order AS at, d.chunk_count AS chunks, d.entity_count AS entities, \
-                 d.relation_count AS relations ORDER BY d.gm_order LIMIT $limit";
+                 d.relation_count AS relations ORDER BY d.collection, d.gm_order LIMIT $limit";
     let mut after = String::new();
     loop {
         let params = named(collection).set("after", &after).set("limit", DOCUMENTS);

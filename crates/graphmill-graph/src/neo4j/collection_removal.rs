@@ -50,7 +50,7 @@ pub(super) async fn blobs(
     limit: u32,
 ) -> Result<Option<(u64, Vec<String>)>> {
     let query = "MATCH (c:GmCollection {name: $name}) WHERE c.removing IS NOT NULL \
-                 MATCH (d:GmDocument) USING INDEX d:GmDocument(seq) WHERE d.seq > $after AND d.collection = $name \
+                 MATCH (d:GmDocument) USING INDEX SEEK d:GmDocument(seq) WHERE d.seq > $after AND d.collection = $name \
                  RETURN d.seq AS seq, d.original AS original, d.page_text AS page_text ORDER BY d.seq LIMIT $limit";
     let params = Params::new().set("name", collection.as_str()).set("after", after).set("limit", limit);
     let (mut last, mut blobs) = (None, Vec::new());

@@ -201,14 +201,15 @@ fn page(
             retry_after: None,
         });
     }
-    let of = "MATCH (c:GmCommunity) USING INDEX c:GmCommunity(collection, generation, level, gm_order) \
+    let of = "MATCH (c:GmCommunity) USING INDEX SEEK c:GmCommunity(collection, generation, level, gm_order) \
               WHERE c.collection = $collection AND c.generation = $generation";
     let same = format!(
-        "{of} AND c.level = $level AND c.gm_order > $order WITH c WHERE c.size > 0 RETURN {COLUMNS} ORDER BY c.gm_order LIMIT $limit"
+        "{of} AND c.level = $level AND c.gm_order > $order WITH c WHERE c.size > 0 RETURN {COLUMNS} \
+         ORDER BY c.collection, c.generation, c.level, c.gm_order LIMIT $limit"
     );
     let coarser = format!(
         "{of} AND c.level > $level AND c.gm_order IS NOT NULL WITH c WHERE c.size > 0 RETURN {COLUMNS} \
-         ORDER BY c.level, c.gm_order LIMIT $limit"
+         ORDER BY c.collection, c.generation, c.level, c.gm_order LIMIT $limit"
     );
     let params = Params::new()
         .set("collection", collection.as_str())

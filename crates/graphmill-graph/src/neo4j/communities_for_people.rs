@@ -66,8 +66,8 @@ fn name_on_entities(
     generation: u64,
     after: &str,
 ) -> Result<Option<String>> {
-    let query = "MATCH (e:GmEntity) USING INDEX e:GmEntity(collection, gm_order) \
-                 WHERE e.collection = $collection AND e.gm_order > $after WITH e ORDER BY e.gm_order LIMIT $limit \
+    let query = "MATCH (e:GmEntity) USING INDEX SEEK e:GmEntity(collection, gm_order) \
+                 WHERE e.collection = $collection AND e.gm_order > $after WITH e ORDER BY e.collection, e.gm_order LIMIT $limit \
                  OPTIONAL MATCH (e)-[:IN_COMMUNITY {generation: $generation, level: 0}]->(c:GmCommunity) \
                  WITH e, min(c.id) AS id SET e.community_id = id RETURN max(e.gm_order) AS last";
     let params = Params::new().set("collection", collection.as_str()).set("generation", generation);

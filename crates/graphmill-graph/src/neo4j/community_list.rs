@@ -18,7 +18,7 @@ const COLUMNS: &str = "m.id AS id, m.level AS level, m.parent AS parent, m.title
     m.size AS size, m.modularity_share_millionths AS share";
 
 /// Communities `m` of a generation, in the order of their list.
-const LISTED: &str = "MATCH (m:GmCommunity) USING INDEX m:GmCommunity(collection, generation, level, gm_by_size, gm_order) \
+const LISTED: &str = "MATCH (m:GmCommunity) USING INDEX SEEK m:GmCommunity(collection, generation, level, gm_by_size, gm_order) \
     WHERE m.collection = $collection AND m.generation = $generation AND m.gm_by_size < 0 AND m.gm_order IS NOT NULL";
 
 fn record(mut row: Row) -> Result<CommunityRecord> {
@@ -62,7 +62,11 @@ pub(super) fn of_entity(
                  RETURN m.id AS id, m.level AS level, m.title AS title ORDER BY m.level";
     let params = of_generation(collection, &generation).set("id", entity.to_string());
     let community = |mut row: Row| {
-        Ok(CommunityOf { community_id: ids::take(&mut row, "id")?, level: row.take("level")?, title: row.take("title")? })
+        Ok(CommunityOf {
+            community_id: ids::take(&mut row, "id")?,
+            level: row.take("level")?,
+            title: row.take("title")?,
+        })
     };
     tx.rows(query, params)?.into_iter().map(community).collect()
 }
@@ -130,7 +134,8 @@ fn list(
         params = params.set("at_level", place.level).set("at_size", place.by_size).set("at_order", &place.order);
     }
     let query = format!(
-        "{LISTED} AND {of_level}{beyond} WITH m ORDER BY m.level, m.gm_by_size, m.gm_order SKIP $skip LIMIT $limit \
+        "{LISTED} AND {of_level}{beyond} WITH m ORDER BY m.collection, m.generation, m.level, m.gm_by_size, m.gm_order \
+         SKIP $skip LIMIT $limit \
          RETURN {COLUMNS}"
     );
     let mut items: Vec<CommunityRecord> = tx.rows(&query, params)?.into_iter().map(record).collect::<Result<_>>()?;
@@ -212,10 +217,13 @@ fn members(
 }
 
 fn children(tx: &mut Transaction<'_, '_>, params: Params) -> Result<(Vec<CommunityRecord>, u64)> {
-    let of = "MATCH (m:GmCommunity) USING INDEX m:GmCommunity(collection, generation, parent, gm_by_size, gm_order) \
+    let of = "MATCH (m:GmCommunity) USING INDEX SEEK m:GmCommunity(collection, generation, parent, gm_by_size, gm_order) \
               WHERE m.collection = $collection AND m.generation = $generation AND m.parent = $parent \
               AND m.gm_by_size < 0 AND m.gm_order IS NOT NULL";
-    let query = format!("{of} WITH m ORDER BY m.gm_by_size, m.gm_order LIMIT $limit RETURN {COLUMNS}");
+    let query = format!(
+        "{of} WITH m ORDER BY m.collection, m.generation, m.parent, m.gm_by_size, m.gm_order \
+         LIMIT $limit RETURN {COLUMNS}"
+    );
     let rows = tx.rows(&query, params.clone().set("limit", CommunityDetail::CHILDREN))?;
     let children: Vec<CommunityRecord> = rows.into_iter().map(record).collect::<Result<_>>()?;
     if children.len() < CommunityDetail::CHILDREN {

@@ -95,7 +95,7 @@ impl Filters {
         let (source, mut params) = if query.collection.is_some() {
             conditions.push("d.collection = $collection");
             let one = collections.into_iter().next();
-            let source = "MATCH (d:GmDocument) USING INDEX d:GmDocument(collection, gm_by_updated, gm_order)";
+            let source = "MATCH (d:GmDocument) USING INDEX SEEK d:GmDocument(collection, gm_by_updated, gm_order)";
             (source, Params::new().set("collection", one))
         } else {
             conditions.push("d.collection IN $collections");
@@ -150,6 +150,8 @@ fn rows(
     // The one order is the exact reverse of the other, so that one index does for both.
     let (rank, beyond) = if rises { ("", ">") } else { (" DESC", "<") };
     let (id, later) = if query.order == Order::Desc { ("", ">") } else { (" DESC", "<") };
+    // With what is the same for all in front: only then the server sees that the index has the order already.
+    let same = if query.collection.is_some() { format!("d.collection{rank}, ") } else { String::new() };
     let mut params = filters.params.clone().set("skip", skip).set("limit", limit);
     let mut conditions = filters.text();
     if let Some(cursor) = after {
@@ -159,7 +161,7 @@ fn rows(
         params = with_rank(params, cursor.rank).set("order", ids::order(&cursor.id));
     }
     let query = format!(
-        "{} WHERE {conditions} WITH d ORDER BY {column}{rank}, d.gm_order{id} SKIP $skip LIMIT $limit RETURN {COLUMNS}",
+        "{} WHERE {conditions} WITH d ORDER BY {same}{column}{rank}, d.gm_order{id} SKIP $skip LIMIT $limit RETURN {COLUMNS}",
         filters.source
     );
     tx.rows(&query, params)?.into_iter().map(record).collect()

@@ -75,7 +75,7 @@ pub(super) async fn published_seq(neo4j: &Neo4jConnection, document: DocumentId)
 }
 
 /// A document's chunks `c` with their places `h` from an index on, by the index of relationships: a page of a long document reads no other.
-const PLACED_FROM: &str = "MATCH (d:GmDocument)-[h:HAS_CHUNK]->(c:GmChunk) USING INDEX h:HAS_CHUNK(gm_document, chunk_index) \
+const PLACED_FROM: &str = "MATCH (d:GmDocument)-[h:HAS_CHUNK]->(c:GmChunk) USING INDEX SEEK h:HAS_CHUNK(gm_document, chunk_index) \
     WHERE h.gm_document = $id AND h.chunk_index >= $from";
 
 /// What [`chunk_record`] reads, of a chunk `c` and its place `h`.
@@ -108,7 +108,7 @@ pub(super) async fn chunks(
 ) -> Result<Vec<ChunkRecord>> {
     let query = format!(
         "{PLACED_FROM} MATCH (o:GmCollection {{name: c.collection}}) WHERE o.removing IS NULL RETURN {} \
-         ORDER BY h.chunk_index LIMIT $limit",
+         ORDER BY h.gm_document, h.chunk_index LIMIT $limit",
         chunk_columns()
     );
     let params = Params::new().set("id", document.to_string()).set("from", from).set("limit", limit);
@@ -159,7 +159,7 @@ fn part_in(
     let vectors: String = spaces.iter().map(|s| format!(", c.{0} AS {0}", embedding(s.id))).collect();
     let query = format!(
         "{PLACED_FROM} RETURN {}, c.content_hash AS content_hash, c.facts AS facts{vectors} \
-         ORDER BY h.chunk_index LIMIT $limit",
+         ORDER BY h.gm_document, h.chunk_index LIMIT $limit",
         chunk_columns()
     );
     let mut part = Vec::new();

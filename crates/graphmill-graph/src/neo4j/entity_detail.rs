@@ -106,11 +106,11 @@ impl Start {
 /// Chunks that mention the entity, in the order in which they were made, by the index of relationships: a page of a hub reads no other.
 fn mentions(tx: &mut Transaction<'_, '_>, id: EntityId, start: Start, total: u64) -> Result<Page<MentionRecord>> {
     let query = format!(
-        "MATCH (c:GmChunk)-[r:CONTAINS_ENTITY]->(:GmEntity) USING INDEX r:CONTAINS_ENTITY(gm_entity, gm_position) \
+        "MATCH (c:GmChunk)-[r:CONTAINS_ENTITY]->(:GmEntity) USING INDEX SEEK r:CONTAINS_ENTITY(gm_entity, gm_position) \
          WHERE r.gm_entity = $id AND r.gm_position > $after \
-         WITH c, r.gm_position AS position ORDER BY r.gm_position SKIP $skip LIMIT $limit \
+         WITH c, r ORDER BY r.gm_entity, r.gm_position SKIP $skip LIMIT $limit \
          MATCH (c)<-[h:HAS_CHUNK]-(d:GmDocument) \
-         RETURN position, c.facts AS facts, h.start_char AS start_char, {PLACE} ORDER BY position"
+         RETURN r.gm_position AS position, c.facts AS facts, h.start_char AS start_char, {PLACE} ORDER BY position"
     );
     let params = Params::new()
         .set("id", id.to_string())

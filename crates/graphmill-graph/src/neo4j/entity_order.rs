@@ -38,7 +38,9 @@ impl Start {
     pub(super) fn read(start: &PageStart, order: Ordering, limit: u32) -> Result<Self> {
         match start {
             PageStart::Offset(rows) => Ok(Self { after: None, skip: i64::try_from(*rows).unwrap_or(i64::MAX), limit }),
-            PageStart::Cursor(cursor) => Ok(Self { after: Some(Cursor::decode(cursor, order.name())?), skip: 0, limit }),
+            PageStart::Cursor(cursor) => {
+                Ok(Self { after: Some(Cursor::decode(cursor, order.name())?), skip: 0, limit })
+            }
         }
     }
 }
@@ -91,7 +93,7 @@ impl Ordering {
         let column = self.column();
         let Source { conditions, params, .. } = source;
         let found = source.few.clone().unwrap_or_else(|| {
-            format!("MATCH (e:GmEntity) USING INDEX e:GmEntity(collection, {column}, gm_order)")
+            format!("MATCH (e:GmEntity) USING INDEX SEEK e:GmEntity(collection, {column}, gm_order)")
         });
         let mut listed = Vec::new();
         let mut read = |tx: &mut Transaction<'_, '_>, beyond: &str, by: &str, params: Params, skip: i64| {
@@ -105,7 +107,8 @@ impl Ordering {
             }
             Ok::<_, crate::Error>(())
         };
-        let by = format!("e.{column}, e.gm_order");
+        // With what is the same for all in front: only then the server sees that the index has the order already.
+        let by = format!("e.collection, e.{column}, e.gm_order");
         match &start.after {
             None => {
                 let all = format!("e.{column} IS NOT NULL AND e.gm_order IS NOT NULL");
@@ -115,7 +118,7 @@ impl Ordering {
                 // Two ranges of the index: what is equal to the last row, of which there may be very many, and what comes after.
                 let after = with_rank(params.clone(), cursor.rank.clone()).set("order", ids::order(&cursor.id));
                 let equal = format!("e.{column} = $rank AND e.gm_order > $order");
-                read(tx, &equal, "e.gm_order", after.clone(), 0)?;
+                read(tx, &equal, &by, after.clone(), 0)?;
                 let beyond = format!("e.{column} > $rank AND e.gm_order IS NOT NULL");
                 read(tx, &beyond, &by, after, 0)?;
             }
@@ -124,7 +127,12 @@ impl Ordering {
     }
 
     /// A page of `listed`, which has one more when something follows.
-    pub(super) fn page(self, mut listed: Vec<Listed>, start: &Start, (total, capped): (u64, bool)) -> Page<EntityRecord> {
+    pub(super) fn page(
+        self,
+        mut listed: Vec<Listed>,
+        start: &Start,
+        (total, capped): (u64, bool),
+    ) -> Page<EntityRecord> {
         let more = listed.len() > start.limit as usize;
         listed.truncate(start.limit as usize);
         let next_cursor = listed.last().filter(|_| more).map(|last| {

@@ -97,7 +97,8 @@ fn documents(tx: &mut Transaction<'_, '_>, params: &Params, filter: &SearchFilte
         .set("until", filter.updated_before.map_or(i64::MIN, |time| -time.as_millis()));
     let within = "d.collection = $collection AND d.gm_by_updated <= $from AND d.gm_by_updated > $until";
     let (query, params) = if filter.documents.is_empty() {
-        (format!("MATCH (d:GmDocument) WHERE {within} RETURN d.id AS id"), params)
+        let source = "MATCH (d:GmDocument) USING INDEX SEEK d:GmDocument(collection, gm_by_updated, gm_order)";
+        (format!("{source} WHERE {within} AND d.gm_order IS NOT NULL RETURN d.id AS id"), params)
     } else {
         let ids: Vec<String> = filter.documents.iter().map(ToString::to_string).collect();
         let query = format!("UNWIND $ids AS id MATCH (d:GmDocument {{id: id}}) WHERE {within} RETURN d.id AS id");

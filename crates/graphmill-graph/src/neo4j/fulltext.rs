@@ -103,12 +103,7 @@ fn search(
 }
 
 /// Asks for more and more until enough of them are live and pass, and none that is as good can follow.
-fn best(
-    tx: &mut Transaction<'_, '_>,
-    expression: &str,
-    limit: usize,
-    admission: &Admission,
-) -> Result<Vec<SearchHit>> {
+fn best(tx: &mut Transaction<'_, '_>, expression: &str, limit: usize, admission: &Admission) -> Result<Vec<SearchHit>> {
     let mut size = limit * 4 + SPARE;
     loop {
         let found = candidates(tx, expression, size, admission)?;
@@ -127,7 +122,12 @@ struct Candidates {
     worst: Option<f64>,
 }
 
-fn candidates(tx: &mut Transaction<'_, '_>, expression: &str, size: usize, admission: &Admission) -> Result<Candidates> {
+fn candidates(
+    tx: &mut Transaction<'_, '_>,
+    expression: &str,
+    size: usize,
+    admission: &Admission,
+) -> Result<Candidates> {
     let params = Params::new().set("expression", expression).set("size", size);
     let (condition, params) = admission.condition(params);
     let query = format!(
@@ -160,7 +160,10 @@ mod tests {
     #[test]
     fn only_words_and_quoted_ids_reach_the_index() {
         assert_eq!(words("The naïve PUMP, 泵站!"), "the naive pump 泵站 站");
-        assert_eq!(any_of(&query_words("pump AND \"valve\" OR c:d* 泵", 64)), "\"pump\" \"and\" \"valve\" \"or\" \"c\" \"d\" \\泵*");
+        assert_eq!(
+            any_of(&query_words("pump AND \"valve\" OR c:d* 泵", 64)),
+            "\"pump\" \"and\" \"valve\" \"or\" \"c\" \"d\" \\泵*"
+        );
         assert_eq!(quoted("a\"b\\"), "\"a\\\"b\\\\\"");
         assert_eq!(one_of("id", &["x".to_owned(), "y".to_owned()]), " +id:(\"x\" \"y\")^0");
     }

@@ -347,12 +347,12 @@ async fn sweep_generations(neo4j: &Neo4jConnection, collection: &CollectionId, l
 fn unkept(tx: &mut Transaction<'_, '_>, collection: &CollectionId, layer: Layer, kept: &[u64]) -> Result<Option<u64>> {
     let query = match layer {
         Layer::Communities => {
-            "MATCH (n:GmCommunity) USING INDEX n:GmCommunity(collection, generation, level, gm_order) \
+            "MATCH (n:GmCommunity) USING INDEX SEEK n:GmCommunity(collection, generation, level, gm_order) \
              WHERE n.collection = $collection AND n.generation > $at AND n.level IS NOT NULL AND n.gm_order IS NOT NULL \
              RETURN n.generation AS generation ORDER BY n.collection, n.generation LIMIT 1"
         }
         _ => {
-            "MATCH (n:GmSimilarity) USING INDEX n:GmSimilarity(collection, generation, position) \
+            "MATCH (n:GmSimilarity) USING INDEX SEEK n:GmSimilarity(collection, generation, position) \
              WHERE n.collection = $collection AND n.generation > $at AND n.position IS NOT NULL \
              RETURN n.generation AS generation ORDER BY n.collection, n.generation LIMIT 1"
         }

@@ -136,9 +136,9 @@ impl Search<'_> {
         let params = Params::new().set("collection", self.collection.as_str()).set("limit", SLICE);
         let (condition, params) = self.admission.condition(params);
         let query = format!(
-            "MATCH (c:GmChunk) USING INDEX c:GmChunk(collection, gm_order) \
+            "MATCH (c:GmChunk) USING INDEX SEEK c:GmChunk(collection, gm_order) \
              WHERE c.collection = $collection AND c.gm_order > $after AND c:Chunk AND c.{} IS NOT NULL{condition} \
-             WITH c ORDER BY c.gm_order LIMIT $limit RETURN {}, c.gm_order AS at",
+             WITH c ORDER BY c.collection, c.gm_order LIMIT $limit RETURN {}, c.gm_order AS at",
             embedding(self.space),
             self.columns()
         );

@@ -68,8 +68,8 @@ impl Walk {
     }
 
     async fn entities(&mut self) -> Result<Vec<ProjectionRow>> {
-        let query = "MATCH (e:GmEntity) USING INDEX e:GmEntity(collection, gm_order) \
-                     WHERE e.collection = $collection AND e.gm_order > $after RETURN e.id AS id ORDER BY e.gm_order LIMIT $limit";
+        let query = "MATCH (e:GmEntity) USING INDEX SEEK e:GmEntity(collection, gm_order) \
+                     WHERE e.collection = $collection AND e.gm_order > $after RETURN e.id AS id ORDER BY e.collection, e.gm_order LIMIT $limit";
         let rows = self.neo4j.read(query, self.params(ENTITIES)).await?;
         let take = |mut row: Row| ids::take(&mut row, "id");
         let entities: Vec<EntityId> = rows.into_iter().map(take).collect::<Result<_>>()?;
@@ -81,8 +81,8 @@ impl Walk {
     }
 
     async fn relations(&mut self) -> Result<Vec<ProjectionRow>> {
-        let query = "MATCH (e:GmEntity) USING INDEX e:GmEntity(collection, gm_order) \
-                     WHERE e.collection = $collection AND e.gm_order > $after WITH e ORDER BY e.gm_order LIMIT $limit \
+        let query = "MATCH (e:GmEntity) USING INDEX SEEK e:GmEntity(collection, gm_order) \
+                     WHERE e.collection = $collection AND e.gm_order > $after WITH e ORDER BY e.collection, e.gm_order LIMIT $limit \
                      WITH collect(e) AS sources UNWIND sources AS s OPTIONAL MATCH (s)-[r:RELATED_TO]->(t:GmEntity) \
                      WITH size(sources) AS count, sources[-1].gm_order AS last, s, r, t ORDER BY s.gm_order, t.gm_order \
                      RETURN count, last, s.id AS source, t.id AS target, r.strength_millionths AS strength";

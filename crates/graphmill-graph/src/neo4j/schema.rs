@@ -24,7 +24,8 @@ const UNIQUE: &[(&str, &str, &str)] = &[
 ];
 
 /// Range indexes: name, label, properties in their order. An index is read one way for all its properties: what is listed with the greatest first and then by
-/// id has its number with the other sign (`gm_by_…`).
+/// id has its number with the other sign (`gm_by_…`). The server reads in the order of an index only when `ORDER BY` begins with the index's first property, even where
+/// that is one value; otherwise it reads the whole collection for each page.
 const RANGE: &[(&str, &str, &str)] = &[
     ("gm_space_collection", "GmSpace", "n.collection"),
     ("gm_document_collection", "GmDocument", "n.collection, n.gm_order"),

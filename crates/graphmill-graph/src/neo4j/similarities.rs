@@ -40,10 +40,10 @@ pub(super) fn stored(
     positions: &Range<u64>,
     limit: usize,
 ) -> Result<BTreeMap<u64, StoredRow>> {
-    let query = "MATCH (s:GmSimilarity) USING INDEX s:GmSimilarity(collection, generation, position) \
+    let query = "MATCH (s:GmSimilarity) USING INDEX SEEK s:GmSimilarity(collection, generation, position) \
                  WHERE s.collection = $collection AND s.generation = $generation AND s.position >= $from AND s.position < $to \
                  RETURN s.position AS position, s.chunk AS chunk, s.cut_at AS cut_at, s.neighbours AS neighbours, \
-                 s.scores AS scores ORDER BY s.position LIMIT $limit";
+                 s.scores AS scores ORDER BY s.collection, s.generation, s.position LIMIT $limit";
     let params = Params::new()
         .set("collection", collection.as_str())
         .set("generation", generation)
@@ -93,7 +93,7 @@ pub(super) fn live(
     positions: impl IntoIterator<Item = u64>,
 ) -> Result<HashMap<u64, ChunkId>> {
     let query = "UNWIND $positions AS position MATCH (c:GmChunk {collection: $collection, position: position}) \
-                 USING INDEX c:GmChunk(collection, position) WHERE c.unplaced_of IS NULL \
+                 USING INDEX SEEK c:GmChunk(collection, position) WHERE c.unplaced_of IS NULL \
                  RETURN position, c.id AS id";
     let positions: Vec<u64> = positions.into_iter().collect::<HashSet<u64>>().into_iter().collect();
     let mut found = HashMap::with_capacity(positions.len());
@@ -173,9 +173,9 @@ fn with_vector(
 ) -> Result<Vec<(u64, u64)>> {
     let query = format!(
         "MATCH (o:GmCollection {{name: $collection}}) WHERE o.removing IS NULL \
-         MATCH (c:GmChunk) USING INDEX c:GmChunk(collection, position) \
+         MATCH (c:GmChunk) USING INDEX SEEK c:GmChunk(collection, position) \
          WHERE c.collection = $collection AND c.position >= $from AND c.unplaced_of IS NULL AND c.{} IS NOT NULL \
-         RETURN c.position AS position, coalesce(c.published_at, 0) AS published_at ORDER BY c.position LIMIT $limit",
+         RETURN c.position AS position, coalesce(c.published_at, 0) AS published_at ORDER BY c.collection, c.position LIMIT $limit",
         embedding(space)
     );
     let params = Params::new().set("collection", collection.as_str()).set("from", at(from)).set("limit", limit);

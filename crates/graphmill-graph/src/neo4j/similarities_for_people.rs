@@ -14,9 +14,9 @@ use crate::{Error, Result};
 pub(super) fn step(tx: &mut Transaction<'_, '_>, collection: &CollectionId, node: &LayerNode) -> Result<()> {
     let copied = node.copied.as_deref().unwrap_or_default();
     let after: i64 = if copied.is_empty() { 0 } else { copied.parse().map_err(|_| damaged(copied))? };
-    let query = "MATCH (c:GmChunk) USING INDEX c:GmChunk(collection, position) \
+    let query = "MATCH (c:GmChunk) USING INDEX SEEK c:GmChunk(collection, position) \
                  WHERE c.collection = $collection AND c.position > $after \
-                 RETURN c.position AS position ORDER BY c.position LIMIT $limit";
+                 RETURN c.position AS position ORDER BY c.collection, c.position LIMIT $limit";
     let params = Params::new().set("collection", collection.as_str()).set("after", after).set("limit", STEP_ROWS);
     let positions: Vec<u64> =
         tx.rows(query, params)?.into_iter().map(|mut row| row.take("position")).collect::<Result<_>>()?;
@@ -42,7 +42,7 @@ pub(super) fn rewrite(
 ) -> Result<()> {
     let params = Params::new().set("collection", collection.as_str());
     let query = "UNWIND $positions AS position MATCH (c:GmChunk {collection: $collection, position: position}) \
-                 USING INDEX c:GmChunk(collection, position) MATCH (c)-[s:SIMILAR_TO]->(:GmChunk) DELETE s";
+                 USING INDEX SEEK c:GmChunk(collection, position) MATCH (c)-[s:SIMILAR_TO]->(:GmChunk) DELETE s";
     tx.run(query, params.clone().set("positions", positions.to_vec()))?;
     let ends = rows.iter().flat_map(|(own, row)| row.neighbours.iter().map(|(n, _)| *n).chain([*own]));
     let live = live(tx, collection, ends)?;

@@ -43,7 +43,7 @@ pub(super) async fn stats(graph: &Neo4jGraph, collection: Option<&CollectionId>)
                  RETURN o.name AS name, o.publish_number AS publish_number, o.documents AS documents, o.chunks AS chunks, \
                  o.entities AS entities, o.relations AS relations, o.quarantined_chunks AS quarantined_chunks, \
                  o.chunks - o.quarantined_embedding - coalesce(s.live_vectors, 0) AS chunks_without_vector, layers, \
-                 COUNT { MATCH (c:GmChunk) USING INDEX c:GmChunk(collection, unplaced_of) \
+                 COUNT { MATCH (c:GmChunk) USING INDEX SEEK c:GmChunk(collection, unplaced_of) \
                          WHERE c.collection = o.name AND c.unplaced_of IS NOT NULL } AS unplaced_chunks";
     let params = Params::new().set("one", collection.map(CollectionId::as_str));
     let mut stats = GraphStats::default();

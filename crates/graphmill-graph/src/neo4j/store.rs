@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 
 use super::{
     Neo4jGraph, check, collection_removal, collections, communities, community_list, document_entities, document_list,
-    documents, entity_detail, entity_list, export, found, fulltext, layers, nearest, neighbourhood, projection, publishing, removal,
-    similarities, spaces, staging, staleness, stats, vectors,
+    documents, entity_detail, entity_list, export, found, fulltext, layers, nearest, neighbourhood, projection,
+    publishing, removal, similarities, spaces, staging, staleness, stats, vectors,
 };
 use crate::listing::{
     CommunityDetail, CommunityList, DocumentEntity, DocumentPage, DocumentQuery, EntityDetail, EntityQuery,

@@ -22,9 +22,9 @@ const QUERY_COMPONENTS: usize = 1 << 17;
 
 /// Live chunks of a collection that is not being removed, in the order of their ids.
 const LIVE_BY_ID: &str = "MATCH (o:GmCollection {name: $collection}) WHERE o.removing IS NULL \
-                          MATCH (c:GmChunk) USING INDEX c:GmChunk(collection, gm_order) \
+                          MATCH (c:GmChunk) USING INDEX SEEK c:GmChunk(collection, gm_order) \
                           WHERE c.collection = $collection AND c.gm_order > $after AND c.unplaced_of IS NULL";
-const TEXT_BY_ID: &str = "RETURN c.id AS id, c.text AS text, c.context AS context ORDER BY c.gm_order LIMIT $limit";
+const TEXT_BY_ID: &str = "RETURN c.id AS id, c.text AS text, c.context AS context ORDER BY c.collection, c.gm_order LIMIT $limit";
 
 fn by_id(collection: &CollectionId, after: Option<ChunkId>, limit: u32) -> Params {
     let after = after.map(|id| ids::order(id.as_bytes())).unwrap_or_default();
@@ -101,10 +101,10 @@ pub(super) async fn page(
 ) -> Result<VectorPage> {
     let query = format!(
         "MATCH (o:GmCollection {{name: $collection}}) WHERE o.removing IS NULL \
-         MATCH (c:GmChunk) USING INDEX c:GmChunk(collection, position) \
+         MATCH (c:GmChunk) USING INDEX SEEK c:GmChunk(collection, position) \
          WHERE c.collection = $collection AND c.position >= $from AND c.position < $to AND c.unplaced_of IS NULL \
          AND c.{vector} IS NOT NULL \
-         RETURN c.position AS position, c.id AS id, c.{vector} AS vector ORDER BY c.position LIMIT $limit",
+         RETURN c.position AS position, c.id AS id, c.{vector} AS vector ORDER BY c.collection, c.position LIMIT $limit",
         vector = embedding(space)
     );
     let params = Params::new()
@@ -125,7 +125,7 @@ pub(super) async fn at(
     let query = format!(
         "MATCH (o:GmCollection {{name: $collection}}) WHERE o.removing IS NULL \
          UNWIND range(0, size($positions) - 1) AS n WITH n, $positions[n] AS position \
-         MATCH (c:GmChunk {{collection: $collection, position: position}}) USING INDEX c:GmChunk(collection, position) \
+         MATCH (c:GmChunk {{collection: $collection, position: position}}) USING INDEX SEEK c:GmChunk(collection, position) \
          WHERE c.unplaced_of IS NULL AND c.{vector} IS NOT NULL \
          RETURN position, c.id AS id, c.{vector} AS vector ORDER BY n",
         vector = embedding(space)
@@ -303,9 +303,9 @@ fn sweep_space(tx: &mut Transaction<'_, '_>, collection: &CollectionId, space: S
     let begin = "MATCH (s:GmSpace {id: $id}) RETURN coalesce(s.swept, -1) AS swept";
     let swept: i64 = tx.one(begin, Params::new().set("id", space.0))?.take("swept")?;
     let query = format!(
-        "MATCH (c:GmChunk) USING INDEX c:GmChunk(collection, position) \
+        "MATCH (c:GmChunk) USING INDEX SEEK c:GmChunk(collection, position) \
          WHERE c.collection = $collection AND c.position > $after AND c.{vector} IS NOT NULL \
-         WITH c ORDER BY c.position LIMIT $limit REMOVE c.{vector} \
+         WITH c ORDER BY c.collection, c.position LIMIT $limit REMOVE c.{vector} \
          RETURN count(c) AS swept, count(CASE WHEN c.unplaced_of IS NULL THEN 1 END) AS live, max(c.position) AS last",
         vector = embedding(space)
     );

@@ -4,6 +4,7 @@ mod conformance;
 mod connection;
 mod faults;
 mod layers;
+mod reads;
 
 use graphmill_graph::Result;
 use graphmill_graph::neo4j::{Neo4jConnection, Neo4jSettings, Timeouts};
