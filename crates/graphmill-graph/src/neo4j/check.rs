@@ -99,7 +99,7 @@ fn check_counters(tx: &mut Transaction<'_, '_>, collection: &CollectionId, findi
 }
 
 /// Rows that must not be, each with the columns subject and detail.
-const WRONG_ROWS: [(&str, &str); 8] = [
+const WRONG_ROWS: [(&str, &str); 9] = [
     (
         "orphan_chunk",
         "MATCH (c:GmChunk {collection: $collection}) \
@@ -126,6 +126,13 @@ const WRONG_ROWS: [(&str, &str); 8] = [
          WHERE a.short <> e.id OR a.long <> l.id \
          OR NOT EXISTS { MATCH (c:GmChunk {id: a.chunk}) WHERE c.unplaced_of IS NULL } \
          RETURN e.id AS subject, 'alias evidence of a chunk that is not placed, or of another entity than it names' AS detail",
+    ),
+    (
+        "community_size",
+        "MATCH (l:GmLayer {key: $collection + '/communities'}) MATCH (m:GmCommunity) WHERE m.collection = $collection \
+         AND m.generation = l.generation AND m.level IS NOT NULL AND m.gm_order IS NOT NULL \
+         AND (m.size <> COUNT { (m)<-[:IN_COMMUNITY]-(:GmEntity) } OR m.gm_by_size <> -m.size) \
+         RETURN m.id AS subject, 'its size is ' + toString(m.size) AS detail",
     ),
     (
         "relation_fold",

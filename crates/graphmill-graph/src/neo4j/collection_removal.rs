@@ -49,8 +49,10 @@ pub(super) async fn blobs(
     after: u64,
     limit: u32,
 ) -> Result<Option<(u64, Vec<String>)>> {
-    let query = "MATCH (c:GmCollection {name: $name}) WHERE c.removing IS NOT NULL \
-                 MATCH (d:GmDocument) USING INDEX SEEK d:GmDocument(seq) WHERE d.seq > $after AND d.collection = $name \
+    if progress(neo4j, collection).await?.is_none() {
+        return Ok(None);
+    }
+    let query = "MATCH (d:GmDocument) USING INDEX SEEK d:GmDocument(seq) WHERE d.seq > $after AND d.collection = $name \
                  RETURN d.seq AS seq, d.original AS original, d.page_text AS page_text ORDER BY d.seq LIMIT $limit";
     let params = Params::new().set("name", collection.as_str()).set("after", after).set("limit", limit);
     let (mut last, mut blobs) = (None, Vec::new());
@@ -81,16 +83,24 @@ pub(super) async fn sweep(neo4j: &Neo4jConnection, collection: &CollectionId) ->
     Ok(done)
 }
 
-/// Kinds of nodes in the order in which they go: a label, and whether the progress counts them. What hangs on the chunks goes with them.
-const KINDS: [(&str, bool); 5] =
-    [("GmSimilarity", false), ("GmCommunity", false), ("GmChunk", true), ("GmDocument", true), ("GmEntity", true)];
+/// Kinds of nodes in the order in which they go: a label, the other properties of the index by which they are found, and whether the progress counts them. What hangs on the
+/// chunks goes with them.
+const KINDS: [(&str, &[&str], bool); 5] = [
+    ("GmSimilarity", &["generation", "position"], false),
+    ("GmCommunity", &["generation", "level", "gm_order"], false),
+    ("GmChunk", &["gm_order"], true),
+    // One that was only staged has no order yet.
+    ("GmDocument", &[], true),
+    ("GmEntity", &["gm_order"], true),
+];
 
 /// Removes some nodes; whether nothing is left.
 fn sweep_step(tx: &mut Transaction<'_, '_>, collection: &CollectionId) -> Result<bool> {
     let params = Params::new().set("collection", collection.as_str());
-    for (label, is_counted) in KINDS {
+    for (label, others, is_counted) in KINDS {
+        let exist: String = others.iter().map(|name| format!(" AND n.{name} IS NOT NULL")).collect();
         let query = format!(
-            "MATCH (n:{label} {{collection: $collection}}) WITH n LIMIT $limit \
+            "MATCH (n:{label}) WHERE n.collection = $collection{exist} WITH n LIMIT $limit \
              RETURN elementId(n) AS id, COUNT {{ (n)--() }} AS degree"
         );
         let (count, any) = delete_nodes(tx, &query, params.clone().set("limit", NODES), LINKS)?;

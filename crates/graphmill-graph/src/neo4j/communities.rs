@@ -259,7 +259,8 @@ fn without_members(mut row: Row) -> Result<CommunityRow> {
 
 /// Removes some communities of a generation, or some members of one that is large.
 pub(super) fn sweep_step(tx: &mut Transaction<'_, '_>, collection: &CollectionId, generation: u64) -> Result<()> {
-    let query = "MATCH (n:GmCommunity {collection: $collection, generation: $generation}) WITH n LIMIT $limit \
+    let query = "MATCH (n:GmCommunity {collection: $collection, generation: $generation}) \
+                 WHERE n.level IS NOT NULL AND n.gm_order IS NOT NULL WITH n LIMIT $limit \
                  RETURN elementId(n) AS id, COUNT { (n)--() } AS degree";
     let params = Params::new().set("collection", collection.as_str()).set("generation", generation);
     delete_nodes(tx, query, params.set("limit", BATCH_ROWS), SWEEP_LINKS).map(drop)

@@ -178,10 +178,12 @@ fn rows_of_run(tx: &mut Transaction<'_, '_>, run: &LayerRun) -> Result<u64> {
     let query = match run.layer {
         Layer::Embeddings => return Ok(0),
         Layer::Similarities => {
-            "MATCH (n:GmSimilarity {collection: $collection, generation: $generation}) RETURN count(n) AS rows"
+            "MATCH (n:GmSimilarity {collection: $collection, generation: $generation}) WHERE n.position IS NOT NULL \
+             RETURN count(n) AS rows"
         }
         Layer::Communities => {
-            "MATCH (n:GmCommunity {collection: $collection, generation: $generation}) RETURN count(n) AS rows"
+            "MATCH (n:GmCommunity {collection: $collection, generation: $generation}) \
+             WHERE n.level IS NOT NULL AND n.gm_order IS NOT NULL RETURN count(n) AS rows"
         }
     };
     let params = Params::new().set("collection", run.collection.as_str()).set("generation", run.number);

@@ -28,6 +28,7 @@ const UNIQUE: &[(&str, &str, &str)] = &[
 /// that is one value; otherwise it reads the whole collection for each page.
 const RANGE: &[(&str, &str, &str)] = &[
     ("gm_space_collection", "GmSpace", "n.collection"),
+    ("gm_document_of", "GmDocument", "n.collection"),
     ("gm_document_collection", "GmDocument", "n.collection, n.gm_order"),
     ("gm_document_updated", "GmDocument", "n.collection, n.gm_by_updated, n.gm_order"),
     ("gm_document_updated_anywhere", "GmDocument", "n.gm_by_updated, n.gm_order"),

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use graphmill_core::{ChunkId, CollectionId};
 
+use super::collections::is_there;
 use super::layers::{self, LayerNode, admit, wrong_layer};
 use super::placements::ROWS;
 use super::spaces::embedding;
@@ -140,6 +141,9 @@ pub(super) async fn heads(
     let collection = collection.clone();
     neo4j
         .read_many(move |tx| {
+            if !is_there(tx, &collection)? {
+                return Ok(Vec::new());
+            }
             let chunks = with_vector(tx, &collection, space, from, limit)?;
             let (Some((first, _)), Some((last, _))) = (chunks.first(), chunks.last()) else { return Ok(Vec::new()) };
             let rows = match layers::find(tx, &collection, Layer::Similarities)? {
@@ -172,8 +176,7 @@ fn with_vector(
     limit: u32,
 ) -> Result<Vec<(u64, u64)>> {
     let query = format!(
-        "MATCH (o:GmCollection {{name: $collection}}) WHERE o.removing IS NULL \
-         MATCH (c:GmChunk) USING INDEX SEEK c:GmChunk(collection, position) \
+        "MATCH (c:GmChunk) USING INDEX SEEK c:GmChunk(collection, position) \
          WHERE c.collection = $collection AND c.position >= $from AND c.unplaced_of IS NULL AND c.{} IS NOT NULL \
          RETURN c.position AS position, coalesce(c.published_at, 0) AS published_at ORDER BY c.collection, c.position LIMIT $limit",
         embedding(space)
@@ -286,7 +289,7 @@ pub(super) fn merge_step(tx: &mut Transaction<'_, '_>, collection: &CollectionId
 
 /// Removes some rows of a generation.
 pub(super) fn sweep_step(tx: &mut Transaction<'_, '_>, collection: &CollectionId, generation: u64) -> Result<()> {
-    let query = "MATCH (s:GmSimilarity {collection: $collection, generation: $generation}) \
+    let query = "MATCH (s:GmSimilarity {collection: $collection, generation: $generation}) WHERE s.position IS NOT NULL \
                  WITH s LIMIT $limit DETACH DELETE s";
     let params = Params::new().set("collection", collection.as_str()).set("generation", generation);
     tx.run(query, params.set("limit", SWEEP_ROWS))

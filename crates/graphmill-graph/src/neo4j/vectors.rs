@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use graphmill_core::{ChunkId, CollectionId, text_in_context};
 
+use super::collections::is_there;
 use super::layers::{admit, wrong_layer};
 use super::lock::{Lock, lock, raise_publish_number, write_at_once};
 use super::placements::{Counters, ROWS};
@@ -20,11 +21,11 @@ const SWEEP_VECTORS: usize = 2_000;
 /// Components of the vectors of one query, about 1 MB on the wire.
 const QUERY_COMPONENTS: usize = 1 << 17;
 
-/// Live chunks of a collection that is not being removed, in the order of their ids.
-const LIVE_BY_ID: &str = "MATCH (o:GmCollection {name: $collection}) WHERE o.removing IS NULL \
-                          MATCH (c:GmChunk) USING INDEX SEEK c:GmChunk(collection, gm_order) \
+/// Live chunks of a collection, in the order of their ids, as the index has them. (Behind another `MATCH` they would be sorted.)
+const LIVE_BY_ID: &str = "MATCH (c:GmChunk) USING INDEX SEEK c:GmChunk(collection, gm_order) \
                           WHERE c.collection = $collection AND c.gm_order > $after AND c.unplaced_of IS NULL";
-const TEXT_BY_ID: &str = "RETURN c.id AS id, c.text AS text, c.context AS context ORDER BY c.collection, c.gm_order LIMIT $limit";
+const TEXT_BY_ID: &str =
+    "RETURN c.id AS id, c.text AS text, c.context AS context ORDER BY c.collection, c.gm_order LIMIT $limit";
 
 fn by_id(collection: &CollectionId, after: Option<ChunkId>, limit: u32) -> Params {
     let after = after.map(|id| ids::order(id.as_bytes())).unwrap_or_default();
@@ -55,6 +56,9 @@ fn delta(
     after: Option<ChunkId>,
     limit: u32,
 ) -> Result<Vec<(ChunkId, String)>> {
+    if !is_there(tx, collection)? {
+        return Ok(Vec::new());
+    }
     let query = format!(
         "{LIVE_BY_ID} AND c.{} IS NULL AND (c.flags / {EMBEDDING_QUARANTINED}) % 2 = 0 {TEXT_BY_ID}",
         embedding(space)
@@ -69,10 +73,16 @@ pub(super) async fn chunk_texts(
     after: Option<ChunkId>,
     limit: u32,
 ) -> Result<Vec<(ChunkId, String)>> {
-    let params = by_id(collection, after, limit);
-    let query = format!("{LIVE_BY_ID} {TEXT_BY_ID}");
-    let rows = neo4j.read_many(move |tx| tx.rows(&query, params.clone())).await?;
-    rows.into_iter().map(text_to_embed).collect()
+    let collection = collection.clone();
+    neo4j
+        .read_many(move |tx| {
+            if !is_there(tx, &collection)? {
+                return Ok(Vec::new());
+            }
+            let rows = tx.rows(&format!("{LIVE_BY_ID} {TEXT_BY_ID}"), by_id(&collection, after, limit))?;
+            rows.into_iter().map(text_to_embed).collect()
+        })
+        .await
 }
 
 fn add(page: &mut VectorPage, mut row: Row) -> Result<()> {
@@ -81,10 +91,19 @@ fn add(page: &mut VectorPage, mut row: Row) -> Result<()> {
     Ok(())
 }
 
-async fn read_page(neo4j: &Neo4jConnection, query: String, params: Params) -> Result<VectorPage> {
+async fn read_page(
+    neo4j: &Neo4jConnection,
+    collection: &CollectionId,
+    query: String,
+    params: Params,
+) -> Result<VectorPage> {
+    let collection = collection.clone();
     neo4j
         .read_many(move |tx| {
             let mut page = VectorPage::default();
+            if !is_there(tx, &collection)? {
+                return Ok(page);
+            }
             tx.each_row(&query, params.clone(), |row| add(&mut page, row))?;
             Ok(page)
         })
@@ -100,8 +119,7 @@ pub(super) async fn page(
     limit: u32,
 ) -> Result<VectorPage> {
     let query = format!(
-        "MATCH (o:GmCollection {{name: $collection}}) WHERE o.removing IS NULL \
-         MATCH (c:GmChunk) USING INDEX SEEK c:GmChunk(collection, position) \
+        "MATCH (c:GmChunk) USING INDEX SEEK c:GmChunk(collection, position) \
          WHERE c.collection = $collection AND c.position >= $from AND c.position < $to AND c.unplaced_of IS NULL \
          AND c.{vector} IS NOT NULL \
          RETURN c.position AS position, c.id AS id, c.{vector} AS vector ORDER BY c.collection, c.position LIMIT $limit",
@@ -112,7 +130,7 @@ pub(super) async fn page(
         .set("from", position_at(positions.start))
         .set("to", position_at(positions.end))
         .set("limit", limit);
-    read_page(neo4j, query, params).await
+    read_page(neo4j, collection, query, params).await
 }
 
 /// See [`crate::GraphStore::vectors_at`].
@@ -123,16 +141,15 @@ pub(super) async fn at(
     positions: &[u64],
 ) -> Result<VectorPage> {
     let query = format!(
-        "MATCH (o:GmCollection {{name: $collection}}) WHERE o.removing IS NULL \
-         UNWIND range(0, size($positions) - 1) AS n WITH n, $positions[n] AS position \
-         MATCH (c:GmChunk {{collection: $collection, position: position}}) USING INDEX SEEK c:GmChunk(collection, position) \
+        "UNWIND range(0, size($positions) - 1) AS n WITH n, $positions[n] AS position \
+         MATCH (c:GmChunk {{collection: $collection, position: position}}) USING INDEX c:GmChunk(collection, position) \
          WHERE c.unplaced_of IS NULL AND c.{vector} IS NOT NULL \
          RETURN position, c.id AS id, c.{vector} AS vector ORDER BY n",
         vector = embedding(space)
     );
     let positions: Vec<i64> = positions.iter().map(|position| position_at(*position)).collect();
     let params = Params::new().set("collection", collection.as_str()).set("positions", positions);
-    read_page(neo4j, query, params).await
+    read_page(neo4j, collection, query, params).await
 }
 
 /// A placed chunk that a run writes to.
