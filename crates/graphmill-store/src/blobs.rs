@@ -223,10 +223,15 @@ impl Blobs {
 
     /// Path of a blob, for a reader that needs one.
     pub fn local_path(&self, key: &str) -> Result<PathBuf> {
+        Self::path_under(&self.root, key)
+    }
+
+    /// The same for whoever only looks at a folder that another process may own.
+    pub fn path_under(root: &Path, key: &str) -> Result<PathBuf> {
         let word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let ok = !key.is_empty() && key.split('/').all(|part| !part.is_empty() && part.chars().all(word));
         if ok && !key.starts_with(UNFINISHED) {
-            return Ok(self.root.join(key));
+            return Ok(root.join(key));
         }
         Err(Error::Invalid(format!("{key:?} is no blob key")))
     }

@@ -327,6 +327,19 @@ fn server_config(config: &Config, address: SocketAddr, tls: Option<Arc<Tls>>) ->
     }
 }
 
+/// What `GET /version` says, without a server.
+pub(crate) fn version() -> serde_json::Value {
+    let mut version = serde_json::json!({
+        "name": "graphmill",
+        "version": env!("CARGO_PKG_VERSION"),
+        "schema": {"jobs": SqliteJobStore::SCHEMA_VERSION, "graph": EmbeddedGraph::SCHEMA_VERSION},
+    });
+    if let Some(git) = option_env!("GRAPHMILL_GIT") {
+        version["git"] = git.into();
+    }
+    version
+}
+
 /// Notices when there is room again; that it is gone is noticed by whoever writes.
 async fn watch_disk(disk: Arc<DiskGuard>) {
     let mut tick = tokio::time::interval(DISK_CHECK);
