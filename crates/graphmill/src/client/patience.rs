@@ -26,6 +26,8 @@ enum Found {
     Same,
     /// One that does not say yet where it listens.
     Starting,
+    /// None.
+    Nobody,
 }
 
 impl Client {
@@ -95,7 +97,7 @@ impl Client {
         let Place::Folder { dir, given } = &self.place else { return Ok(Found::Same) };
         let folder = dir.clone();
         let running = tokio::task::spawn_blocking(move || graphmill_store::find_running(folder)).await??;
-        let Some(running) = running else { return Ok(Found::Same) };
+        let Some(running) = running else { return Ok(Found::Nobody) };
         let Some(new) = Connection::to_running(running, given.as_deref())? else { return Ok(Found::Starting) };
         if new.is_like(last) {
             return Ok(Found::Same);

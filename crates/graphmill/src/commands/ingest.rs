@@ -70,10 +70,7 @@ impl Tally {
 pub(crate) async fn run(config: Config, args: IngestArgs) -> anyhow::Result<ExitCode> {
     let sources::Collected { found, missing, hidden } = sources::collect(&args.paths, args.hidden);
     if hidden > 0 {
-        tell!(
-            "graphmill: {} left out; --hidden takes them too",
-            plural(hidden, "hidden file or folder").replace("file or folders", "files or folders")
-        );
+        tell!("graphmill: left out: {hidden} hidden (files or folders); --hidden takes them too");
     }
     if found.is_empty() {
         for problem in &missing {

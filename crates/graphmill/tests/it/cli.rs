@@ -320,7 +320,7 @@ async fn what_is_left_out_of_a_folder_is_said() {
     let folder = folder.to_str().unwrap();
     let (code, out, err) = run(&settings, &["ingest", folder]).await;
     assert_eq!(code, 0, "{out}{err}");
-    assert!(err.contains("2 hidden files or folders left out; --hidden takes them too"), "{err}");
+    assert!(err.contains("left out: 2 hidden (files or folders); --hidden takes them too"), "{err}");
     assert!(out.contains("wiki/caf\\xE9.md") && out.contains("wiki/caf\\xE8.md"), "{out}");
     let (code, out, err) = run(&settings, &["ingest", "--hidden", folder]).await;
     assert!(code == 0 && out.contains("wiki/.b.md") && out.contains("wiki/.git/c.md"), "{out}{err}");
