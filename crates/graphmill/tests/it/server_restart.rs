@@ -42,20 +42,35 @@ async fn wait_for_jobs(app: &TestApp, n: u64) -> Vec<String> {
     }
 }
 
+/// Until so many WebSockets follow jobs.
+async fn wait_for_followers(app: &TestApp, n: u32) {
+    let wanted = format!("graphmill_stream_readers{{transport=\"websocket\"}} {n}");
+    let deadline = std::time::Instant::now() + graphmill_testkit::app::PATIENCE;
+    loop {
+        let metrics = app.http().get(format!("{}/metrics", app.url())).send().await.unwrap().text().await.unwrap();
+        if metrics.contains(&wanted) {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "{wanted} is not in {metrics}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
 /// Documents are ingested although the server was killed, or stopped in order, meanwhile: the next one has another address and another secret.
 #[tokio::test(flavor = "multi_thread")]
 async fn ingest_and_watch_go_on_with_the_next_server() {
     for signal in ["-KILL", "-TERM"] {
         // Long enough to be stopped in, and no longer than a server takes to stop in order.
         let slow = "stage.embedding.unit=sleep(2000)";
-        let mut app = TestApp::start_with(BINARY, |s| s.env("FAILPOINTS", slow)).await.unwrap();
+        let mut app =
+            TestApp::start_with(BINARY, |s| s.env("FAILPOINTS", slow).env("TOKIO_WORKER_THREADS", "8")).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
         let paths = files(dir.path(), 3);
         let args: Vec<&str> = ["ingest"].into_iter().chain(paths.iter().map(String::as_str)).collect();
         let ingest = begin(app.settings(), &args);
         let jobs = wait_for_jobs(&app, 3).await;
         let watch = begin(app.settings(), &["jobs", "watch", &jobs[0]]);
-        app.wait_job(&jobs[2], |job| job["status"] != "pending").await.unwrap();
+        wait_for_followers(&app, 4).await;
         let pid = app.pid().unwrap().to_string();
         assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
         app.wait_gone().await.unwrap();
@@ -94,7 +109,9 @@ async fn an_upload_that_was_cut_is_taken_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_stays_away_leaves_an_unknown_end() {
     let mut app = TestApp::start_with(BINARY, |s| {
-        s.env("FAILPOINTS", hold("embedding")).env("GRAPHMILL_SERVER_WAIT_SECONDS", "1")
+        s.env("FAILPOINTS", hold("embedding"))
+            .env("GRAPHMILL_SERVER_WAIT_SECONDS", "1")
+            .env("TOKIO_WORKER_THREADS", "8")
     })
     .await
     .unwrap();
@@ -106,8 +123,7 @@ async fn a_server_that_stays_away_leaves_an_unknown_end() {
     wait_for_jobs(&app, 2).await;
     let watch = begin(app.settings(), &["jobs", "watch", &job]);
     app.wait_job(&job, |job| job["status"] == "running").await.unwrap();
-    // Long enough for all three to follow: their streams are open when each has said something.
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    wait_for_followers(&app, 3).await;
     app.kill().await.unwrap();
     let (code, out, err) = said(&ingest.await.unwrap());
     assert!(code == 3 && out.starts_with("unknown ") && err.contains("1 unknown"), "{code} {out}{err}");
