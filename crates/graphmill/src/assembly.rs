@@ -11,6 +11,7 @@ use graphmill_core::{Clock, JobStatus, JobType, Seq, SystemClock};
 use graphmill_documents::child::{ParserCommand, ParserPool};
 use graphmill_graph::GraphStore;
 use graphmill_graph::embedded::{EmbeddedGraph, EmbeddedOptions};
+use graphmill_jobs::Turns;
 use graphmill_jobs::clustering::{ClusteringHandler, ClusteringServices};
 use graphmill_jobs::ingestion::IngestionHandler;
 use graphmill_jobs::maintenance::{Maintenance, MaintenanceConfig, MakeJob, Upkeep, reconcile_collections};
@@ -84,19 +85,19 @@ impl Assembly {
         let stores = Stores::open(&config.data_dir, config).await?;
         let keys = load_keys(config, &stores, folder.token(), tls.is_some()).await?;
         let listener = listen(config).await?;
-        let occupancy = Occupancy::default();
+        let (occupancy, turns) = (Occupancy::default(), Turns::default());
         let url = url_of(listener.local_addr()?, tls.is_some());
         let maintenance = Maintenance::start(
             stores.jobs.clone(),
             stores.graph.clone(),
             stores.blobs.clone(),
             stores.cache.clone(),
-            MaintenanceConfig { occupancy: occupancy.clone(), ..MaintenanceConfig::default() },
+            MaintenanceConfig { occupancy: occupancy.clone(), turns: turns.clone(), ..MaintenanceConfig::default() },
         );
         let runtime = match work {
             Work::Jobs => {
                 start_upkeep(config, &stores, &maintenance);
-                Some(start_runtime(config, &stores, occupancy).await?)
+                Some(start_runtime(config, &stores, occupancy, turns).await?)
             }
             Work::None => None,
         };
@@ -254,14 +255,19 @@ async fn warn_of_lost_graph(jobs: &dyn JobStore, highest: Seq) -> anyhow::Result
     Ok(())
 }
 
-async fn start_runtime(config: &Config, stores: &Stores, occupancy: Occupancy) -> anyhow::Result<Runtime> {
+async fn start_runtime(
+    config: &Config,
+    stores: &Stores,
+    occupancy: Occupancy,
+    turns: Turns,
+) -> anyhow::Result<Runtime> {
     let parsers = ParserPool::new(ParserCommand::this_program([PARSE_CHILD])?, config.parser.clone())?;
     #[cfg(feature = "fault-points")]
     for fault in std::env::var("PARSER_FAULTS").unwrap_or_default().split(',').filter(|f| !f.is_empty()) {
         parsers.inject(fault.parse().map_err(|e: String| anyhow::anyhow!(e))?);
     }
     let ingestion =
-        IngestionHandler::new(stores.graph.clone(), parsers, stores.models.clone(), config.models.concurrency);
+        IngestionHandler::new(stores.graph.clone(), parsers, stores.models.clone(), config.models.concurrency, turns);
     let reindex = ReindexHandler::new(
         stores.graph.clone(),
         stores.models.clone(),
