@@ -26,6 +26,7 @@ pub use request::{
     ChosenOptions, IngestionOptions, Upload, reingestion, retry_quarantined, upload_of, upload_of_document,
 };
 
+use crate::Turns;
 use crate::unnamed_blobs::delete_unnamed_of_claim;
 #[cfg(test)]
 pub(crate) use loading::put_page;
@@ -44,6 +45,7 @@ pub struct IngestionHandler {
     models: Arc<ModelProvider>,
     /// Units of a stage that asks a model server, at once.
     model_concurrency: usize,
+    turns: Turns,
 }
 
 /// One job of the handler: what its stages share.
@@ -59,14 +61,15 @@ struct Ingestion<'a> {
 }
 
 impl IngestionHandler {
-    /// A handler over these services. `model_concurrency`: units at once in a stage that asks a model server.
+    /// A handler over these services. `model_concurrency`: units at once in a stage that asks a model server. `turns`: shared with maintenance.
     pub fn new(
         graph: Arc<dyn GraphStore>,
         parsers: ParserPool,
         models: Arc<ModelProvider>,
         model_concurrency: usize,
+        turns: Turns,
     ) -> Self {
-        Self { graph, parsers, models, model_concurrency }
+        Self { graph, parsers, models, model_concurrency, turns }
     }
 
     fn begin(&self, context: &JobContext) -> Result<Ingestion<'_>, Interruption> {

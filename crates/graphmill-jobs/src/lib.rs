@@ -9,6 +9,8 @@ pub mod maintenance;
 mod model_call;
 pub mod page_text;
 pub mod reindex;
+mod turns;
 mod unnamed_blobs;
 
 pub use error::{Error, Result};
+pub use turns::Turns;

@@ -17,6 +17,7 @@ use graphmill_store::{Blobs, JobStore};
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 
+use crate::Turns;
 pub use reconcile::{ReconcileError, reconcile_collections};
 pub use upkeep::{MakeJob, Upkeep};
 
@@ -31,6 +32,8 @@ pub struct MaintenanceConfig {
     pub keep: Duration,
     /// Which collections have a handler at work: the one that the runtime was given.
     pub occupancy: Occupancy,
+    /// Shared with the handler of ingestions.
+    pub turns: Turns,
 }
 
 impl Default for MaintenanceConfig {
@@ -40,6 +43,7 @@ impl Default for MaintenanceConfig {
             leftovers_every: Duration::from_secs(600),
             keep: Duration::from_secs(24 * 3600),
             occupancy: Occupancy::default(),
+            turns: Turns::default(),
         }
     }
 }
@@ -61,6 +65,7 @@ struct Stores {
     blobs: Blobs,
     cache: Arc<dyn ContentCache>,
     occupancy: Occupancy,
+    turns: Turns,
     purges: broadcast::Sender<(Seq, Purged)>,
 }
 
@@ -87,9 +92,9 @@ impl Maintenance {
         cache: Arc<dyn ContentCache>,
         config: MaintenanceConfig,
     ) -> Self {
-        let occupancy = config.occupancy.clone();
+        let (occupancy, turns) = (config.occupancy.clone(), config.turns.clone());
         let maintenance = Self {
-            stores: Stores { jobs, graph, blobs, cache, occupancy, purges: broadcast::channel(PURGES_KEPT).0 },
+            stores: Stores { jobs, graph, blobs, cache, occupancy, turns, purges: broadcast::channel(PURGES_KEPT).0 },
             wake: Arc::new(Notify::new()),
             stop: CancellationToken::new(),
             tasks: tokio_util::task::TaskTracker::new(),

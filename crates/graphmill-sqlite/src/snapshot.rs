@@ -56,6 +56,14 @@ impl Snapshot {
         &self.conn
     }
 
+    /// Its schema (`PRAGMA user_version`).
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn schema_version(&self) -> rusqlite::Result<i64> {
+        self.conn.pragma_query_value(None, "user_version", |row| row.get(0))
+    }
+
     /// The first fault of the file, if any. Reads all of it.
     ///
     /// # Errors

@@ -43,7 +43,7 @@ struct Pins {
     deferred: Vec<String>,
 }
 
-/// While it lives no blob is removed. Dropped without [`BlobPin::release`], what should have gone meanwhile stays until the next sweep.
+/// While it lives no blob is removed; what should have gone meanwhile goes with it.
 #[derive(Debug)]
 pub struct BlobPin {
     blobs: Blobs,
@@ -67,7 +67,12 @@ impl BlobPin {
 impl Drop for BlobPin {
     fn drop(&mut self) {
         if !self.released {
-            self.blobs.unpin();
+            for key in self.blobs.unpin() {
+                let removed = self.blobs.local_path(&key).and_then(|path| remove_now(&self.blobs.root, &path, &key));
+                if let Err(error) = removed {
+                    tracing::warn!(%key, %error, "a blob could not be removed; the sweep will do it");
+                }
+            }
         }
     }
 }
@@ -192,21 +197,7 @@ impl Blobs {
             }
         }
         let (path, key, root) = (self.local_path(key)?, key.to_owned(), self.root.clone());
-        blocking(move || {
-            match std::fs::remove_file(&path) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::blob(&key, &e)),
-                _ => {}
-            }
-            // Folders that are empty now go too; one that is not empty refuses, which is what is wanted.
-            let above = path.ancestors().skip(1).take_while(|folder| *folder != &*root);
-            for folder in above {
-                if std::fs::remove_dir(folder).is_err() {
-                    break;
-                }
-            }
-            Ok(())
-        })
-        .await
+        blocking(move || remove_now(&root, &path, &key)).await
     }
 
     /// Keys of blobs that were written at least `age` ago, in the order of their parts, those after `after`, at most `limit`. Looks only at what
@@ -223,10 +214,15 @@ impl Blobs {
 
     /// Path of a blob, for a reader that needs one.
     pub fn local_path(&self, key: &str) -> Result<PathBuf> {
+        Self::path_under(&self.root, key)
+    }
+
+    /// The same for whoever only looks at a folder that another process may own.
+    pub fn path_under(root: &Path, key: &str) -> Result<PathBuf> {
         let word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let ok = !key.is_empty() && key.split('/').all(|part| !part.is_empty() && part.chars().all(word));
         if ok && !key.starts_with(UNFINISHED) {
-            return Ok(self.root.join(key));
+            return Ok(root.join(key));
         }
         Err(Error::Invalid(format!("{key:?} is no blob key")))
     }
@@ -370,6 +366,20 @@ impl Page<'_> {
     fn is_before(&self, key: &str) -> bool {
         self.after.is_some_and(|after| key.split('/').lt(after.split('/').take(key.split('/').count())))
     }
+}
+
+/// Removes a file and the folders that are empty now; one that is not empty refuses, which is what is wanted.
+fn remove_now(root: &Path, path: &Path, key: &str) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::blob(key, &e)),
+        _ => {}
+    }
+    for folder in path.ancestors().skip(1).take_while(|folder| *folder != root) {
+        if std::fs::remove_dir(folder).is_err() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn random_name() -> String {

@@ -32,7 +32,7 @@ macro_rules! uses {
 // `WITHOUT ROWID` would put the answers into the inner pages of the tree.
 const SCHEMA: Schema = Schema {
     application_id: 0x676d_6361,
-    version: 2,
+    version: SqliteContentCache::SCHEMA_VERSION,
     sql: concat!(
         "CREATE TABLE answer (
             key INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -63,6 +63,9 @@ pub struct SqliteContentCache {
 }
 
 impl SqliteContentCache {
+    /// `PRAGMA user_version` that this program writes.
+    pub const SCHEMA_VERSION: i32 = 2;
+
     /// Opens or makes the file.
     ///
     /// # Errors

@@ -23,4 +23,4 @@ pub use folder::{DataFolder, RunningServer, find_running};
 pub use job_store::JobStore;
 pub use keys::KeyStore;
 pub use space::{DiskGuard, DiskOptions, DiskState};
-pub use sqlite::{Hold, SqliteJobStore, SqliteOptions};
+pub use sqlite::{Hold, Ingested, SqliteJobStore, SqliteOptions};

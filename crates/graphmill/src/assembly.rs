@@ -12,6 +12,7 @@ use graphmill_documents::child::{ParserCommand, ParserPool};
 use graphmill_graph::GraphStore;
 use graphmill_graph::embedded::{EmbeddedGraph, EmbeddedOptions};
 use graphmill_graph::neo4j::Neo4jGraph;
+use graphmill_jobs::Turns;
 use graphmill_jobs::clustering::{ClusteringHandler, ClusteringServices};
 use graphmill_jobs::ingestion::IngestionHandler;
 use graphmill_jobs::maintenance::{Maintenance, MaintenanceConfig, MakeJob, Upkeep, reconcile_collections};
@@ -104,19 +105,19 @@ impl Assembly {
         let stores = Stores::open(&config.data_dir, config).await?;
         let keys = load_keys(config, &stores, folder.token(), tls.is_some()).await?;
         let listener = listen(config).await?;
-        let occupancy = Occupancy::default();
+        let (occupancy, turns) = (Occupancy::default(), Turns::default());
         let url = url_of(listener.local_addr()?, tls.is_some());
         let maintenance = Maintenance::start(
             stores.jobs.clone(),
             stores.graph.clone(),
             stores.blobs.clone(),
             stores.cache.clone(),
-            MaintenanceConfig { occupancy: occupancy.clone(), ..MaintenanceConfig::default() },
+            MaintenanceConfig { occupancy: occupancy.clone(), turns: turns.clone(), ..MaintenanceConfig::default() },
         );
         let runtime = match work {
             Work::Jobs => {
                 start_upkeep(config, &stores, &maintenance);
-                Some(start_runtime(config, &stores, occupancy).await?)
+                Some(start_runtime(config, &stores, occupancy, turns).await?)
             }
             Work::None => None,
         };
@@ -278,14 +279,19 @@ async fn warn_of_lost_graph(jobs: &dyn JobStore, highest: Seq) -> anyhow::Result
     Ok(())
 }
 
-async fn start_runtime(config: &Config, stores: &Stores, occupancy: Occupancy) -> anyhow::Result<Runtime> {
+async fn start_runtime(
+    config: &Config,
+    stores: &Stores,
+    occupancy: Occupancy,
+    turns: Turns,
+) -> anyhow::Result<Runtime> {
     let parsers = ParserPool::new(ParserCommand::this_program([PARSE_CHILD])?, config.parser.clone())?;
     #[cfg(feature = "fault-points")]
     for fault in std::env::var("PARSER_FAULTS").unwrap_or_default().split(',').filter(|f| !f.is_empty()) {
         parsers.inject(fault.parse().map_err(|e: String| anyhow::anyhow!(e))?);
     }
     let ingestion =
-        IngestionHandler::new(stores.graph.clone(), parsers, stores.models.clone(), config.models.concurrency);
+        IngestionHandler::new(stores.graph.clone(), parsers, stores.models.clone(), config.models.concurrency, turns);
     let reindex = ReindexHandler::new(
         stores.graph.clone(),
         stores.models.clone(),
@@ -349,6 +355,19 @@ fn server_config(config: &Config, address: SocketAddr, tls: Option<Arc<Tls>>) ->
         workers: concurrency(config),
         ..ServerConfig::default()
     }
+}
+
+/// What `GET /version` says, without a server.
+pub(crate) fn version() -> serde_json::Value {
+    let mut version = serde_json::json!({
+        "name": "graphmill",
+        "version": env!("CARGO_PKG_VERSION"),
+        "schema": {"jobs": SqliteJobStore::SCHEMA_VERSION, "graph": EmbeddedGraph::SCHEMA_VERSION},
+    });
+    if let Some(git) = option_env!("GRAPHMILL_GIT") {
+        version["git"] = git.into();
+    }
+    version
 }
 
 /// Notices when there is room again; that it is gone is noticed by whoever writes.

@@ -19,7 +19,11 @@ const FIRST: &str = "graphmill-backup.json";
 const LAST: &str = "end.json";
 /// The database of jobs, by entry.
 pub(crate) const JOBS: &str = "jobs.db";
+/// That of documents, chunks, vectors, entities and layers.
+pub(crate) const GRAPH: &str = "graph.db";
+/// That of what model servers answered.
+pub(crate) const CACHE: &str = "cache.db";
 /// The databases, by entry.
-pub(crate) const DATABASES: [&str; 3] = [JOBS, "graph.db", "cache.db"];
+pub(crate) const DATABASES: [&str; 3] = [JOBS, GRAPH, CACHE];
 /// Where blobs stand in the archive and in a data folder.
 pub(crate) const BLOBS: &str = "blobs";

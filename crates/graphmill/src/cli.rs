@@ -142,12 +142,16 @@ pub(crate) struct ServeArgs {
 /// Arguments of `ingest`.
 #[derive(Debug, Args)]
 pub(crate) struct IngestArgs {
-    /// Files and folders. A file in a folder is known by its path from the folder on (`wiki/pumps/readme.md` for `ingest wiki`).
+    /// Files and folders. A file in a folder is known by its path from the folder on (`wiki/pumps/readme.md` for `ingest wiki`). Hidden files and
+    /// folders in it (`.git`) are left out, and their number is said.
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// Collection to put them into
     #[arg(long, default_value = "default")]
     pub(crate) collection: String,
+    /// Take hidden files and folders inside the given folders too
+    #[arg(long)]
+    pub(crate) hidden: bool,
     /// Do not extract entities
     #[arg(long)]
     pub(crate) no_entities: bool,

@@ -1,32 +1,48 @@
 //! The command line's way to a server: the running one that the lock file names, else one of its own in this process.
 
+mod collection;
+mod connection;
+mod patience;
+mod reason;
 mod socket;
 mod tls;
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use futures::StreamExt;
-use graphmill_store::RunningServer;
+use anyhow::bail;
+use parking_lot::RwLock;
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{self, Message};
 
+use self::connection::Connection;
+pub(crate) use self::reason::why;
 use self::tls::Trust;
 use crate::assembly::{Assembly, Work};
 use crate::config::Config;
 
-/// A connection to a server.
+/// A connection to a server; to the next one when that was started again.
 pub(crate) struct Client {
-    base: String,
-    http: reqwest::Client,
-    /// What is shown to the server; the HTTP client has it as a header.
-    token: Option<String>,
-    /// Of WebSockets, when the server speaks https.
-    tls: Option<Arc<rustls::ClientConfig>>,
-    /// The server of this process, if none was running.
-    own: Option<Assembly>,
+    place: Place,
+    connection: RwLock<Arc<Connection>>,
+    /// How long a server that does not answer is waited for.
+    patience: Duration,
+    /// It has answered before.
+    seen: AtomicBool,
+    /// It was waited for in vain.
+    gone: AtomicBool,
+}
+
+/// Where the server is found.
+enum Place {
+    /// At an address that was given.
+    Named,
+    /// In the lock file of a data folder; `given`: the key that is shown instead of the secret there.
+    Folder { dir: PathBuf, given: Option<String> },
+    /// In this process.
+    Own(Assembly),
 }
 
 /// An answer other than success.
@@ -35,8 +51,36 @@ pub(crate) struct Client {
 pub(crate) struct Refused {
     /// HTTP status.
     pub(crate) status: u16,
+    /// The API's word for it.
+    pub(crate) code: String,
     /// The sentence, with its hint.
     pub(crate) message: String,
+}
+
+impl Refused {
+    fn new(status: u16, body: &Value) -> Self {
+        let message = match (body["error"].as_str(), body["hint"].as_str()) {
+            (Some(error), Some(hint)) => format!("{error} ({hint})"),
+            (Some(error), None) => error.to_owned(),
+            _ => format!("the server answered HTTP {status}"),
+        };
+        Self { status, code: body["code"].as_str().unwrap_or_default().to_owned(), message }
+    }
+
+    /// Whether the same request may be taken in a moment: the server stops, or is still at the first one.
+    fn is_passing(&self) -> bool {
+        matches!(self.code.as_str(), "unavailable" | "idempotency_in_flight") || matches!(self.status, 502 | 504)
+    }
+}
+
+/// No answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the server at {server} does not answer: {why}")]
+pub(crate) struct Lost {
+    server: String,
+    why: String,
+    /// Whether the server may have got the request.
+    pub(crate) sent: bool,
 }
 
 /// Whose authority a command has on the server of the data folder.
@@ -63,9 +107,18 @@ impl Client {
 
     async fn find(config: &Config, work: Work, authority: Authority) -> anyhow::Result<Self> {
         let settings = &config.client;
+        let new = |place, connection| Self {
+            place,
+            connection: RwLock::new(Arc::new(connection)),
+            patience: settings.wait,
+            // Who holds the lock of a folder was there a moment ago; an address that was given may be mistyped.
+            seen: AtomicBool::new(settings.server.is_none()),
+            gone: AtomicBool::new(false),
+        };
         if let Some(server) = &settings.server {
             let trust = Trust::Authorities(settings.ca_cert.as_deref());
-            return Self::to(server.clone(), settings.token.clone(), &trust, None);
+            let connection = Connection::to(server.clone(), settings.token.clone(), &trust)?;
+            return Ok(new(Place::Named, connection));
         }
         if work == Work::None && !config.data_dir.is_dir() {
             bail!(
@@ -74,169 +127,108 @@ impl Client {
                 config.data_dir.display()
             );
         }
-        match graphmill_store::find_running(&config.data_dir)? {
-            Some(RunningServer { url: Some(url), token, certificate, .. }) => {
-                let given = settings.token.clone().filter(|_| authority == Authority::Given);
-                let trust = match &certificate {
-                    Some(hash) => Trust::Pinned(hash),
-                    None => Trust::Authorities(None),
-                };
-                Self::to(url, Some(given.unwrap_or(token)), &trust, None)
-            }
-            Some(server) => bail!("process {} holds the data folder and is still starting; try again", server.pid),
-            None => {
-                let mut config = config.clone();
-                config.listen = ([127, 0, 0, 1], 0).into();
-                config.tls = None;
-                let work = if authority == Authority::Folder { Work::None } else { work };
-                let own = Assembly::start(&config, work).await?;
-                Self::to(own.url().to_owned(), Some(own.token()), &Trust::Authorities(None), Some(own))
-            }
+        if let Some(running) = graphmill_store::find_running(&config.data_dir)? {
+            let (pid, given) = (running.pid, settings.token.clone().filter(|_| authority == Authority::Given));
+            let Some(connection) = Connection::to_running(running, given.as_deref())? else {
+                bail!("process {pid} holds the data folder and is still starting; try again");
+            };
+            return Ok(new(Place::Folder { dir: config.data_dir.clone(), given }, connection));
         }
+        let mut config = config.clone();
+        config.listen = ([127, 0, 0, 1], 0).into();
+        config.tls = None;
+        let own = Assembly::start(&config, if authority == Authority::Folder { Work::None } else { work }).await?;
+        let connection = Connection::to(own.url().to_owned(), Some(own.token()), &Trust::Authorities(None))?;
+        Ok(new(Place::Own(own), connection))
     }
 
-    fn to(base: String, token: Option<String>, trust: &Trust<'_>, own: Option<Assembly>) -> anyhow::Result<Self> {
-        // The client is built without a TLS provider of its own choice; harmless when the models' client has chosen ring already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut http = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(5));
-        let mut tls = None;
-        if base.starts_with("https:") {
-            let config = tls::config(trust)?;
-            let mut of_http = config.clone();
-            of_http.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-            http = http.tls_backend_preconfigured(of_http);
-            tls = Some(Arc::new(config));
-        }
-        if let Some(token) = &token {
-            let value = reqwest::header::HeaderValue::try_from(format!("Bearer {token}"));
-            let mut value = value.context("the key has characters that no key has; is the right file given?")?;
-            value.set_sensitive(true);
-            http = http.default_headers([(reqwest::header::AUTHORIZATION, value)].into_iter().collect());
-        }
-        Ok(Self { base, http: http.build()?, token, tls, own })
+    fn connection(&self) -> Arc<Connection> {
+        self.connection.read().clone()
     }
 
     /// Whether a server other than this process answers.
     pub(crate) fn is_remote(&self) -> bool {
-        self.own.is_none()
+        !matches!(self.place, Place::Own(_))
     }
 
     /// Stops the server of this process, if there is one.
     pub(crate) async fn close(self) {
-        if let Some(own) = self.own {
+        if let Place::Own(own) = self.place {
             own.shutdown().await;
         }
     }
 
     /// GET of a path with its query.
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        self.send(self.http.get(format!("{}{path}", self.base))).await
+        self.send(Method::GET, path, |request| request).await
+    }
+
+    /// The same of what is looked at again and again: a server that is started again is waited for.
+    pub(crate) async fn get_patiently(&self, path: &str) -> anyhow::Result<Value> {
+        self.patiently(async |to: &Connection| to.ask(to.http.get(to.url(path))).await).await
     }
 
     /// POST without a body.
     pub(crate) async fn post(&self, path: &str) -> anyhow::Result<Value> {
-        self.send(self.http.post(format!("{}{path}", self.base))).await
+        self.send(Method::POST, path, |request| request).await
     }
 
     /// POST of JSON.
     pub(crate) async fn post_json(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.send(self.http.post(format!("{}{path}", self.base)).json(body)).await
+        self.send(Method::POST, path, |request| request.json(body)).await
     }
 
     /// PATCH of JSON.
     pub(crate) async fn patch_json(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.send(self.http.patch(format!("{}{path}", self.base)).json(body)).await
+        self.send(Method::PATCH, path, |request| request.json(body)).await
     }
 
     /// DELETE.
     pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<Value> {
-        self.send(self.http.delete(format!("{}{path}", self.base))).await
+        self.send(Method::DELETE, path, |request| request).await
     }
 
-    /// POST of a multipart form.
-    pub(crate) async fn post_form(&self, path: &str, form: reqwest::multipart::Form) -> anyhow::Result<Value> {
-        self.send(self.http.post(format!("{}{path}", self.base)).multipart(form)).await
+    /// POST of a multipart form that `form` makes anew for each try; with `key` (`Idempotency-Key`) the server takes it once, however often it comes.
+    pub(crate) async fn post_form(
+        &self,
+        path: &str,
+        key: &str,
+        form: impl AsyncFn() -> anyhow::Result<reqwest::multipart::Form>,
+    ) -> anyhow::Result<Value> {
+        let send = async |to: &Connection| {
+            let request = to.http.post(to.url(path)).header("idempotency-key", key);
+            to.ask(request.multipart(form().await?)).await
+        };
+        self.patiently(send).await
     }
 
     /// GET whose body is read piece by piece.
     pub(crate) async fn download(&self, path: &str) -> anyhow::Result<reqwest::Response> {
-        let answer = self.http.get(format!("{}{path}", self.base)).send().await.with_context(|| self.unreachable())?;
-        if answer.status().is_success() { Ok(answer) } else { Err(refused(answer).await.into()) }
-    }
-
-    async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
-        let answer = request.send().await.with_context(|| self.unreachable())?;
-        if answer.status().is_success() {
-            return Ok(answer.json().await?);
-        }
-        Err(refused(answer).await.into())
-    }
-
-    fn unreachable(&self) -> String {
-        format!("the server at {} does not answer", self.base)
-    }
-
-    /// Follows a job to its last message; `each` sees every message. A connection that breaks is made again where it broke.
-    pub(crate) async fn follow(&self, job: &str, mut each: impl FnMut(&Value)) -> anyhow::Result<Value> {
-        let mut since = 0;
-        let mut breaks = 0;
-        loop {
-            let path = format!("/api/jobs/{job}/stream?since={since}");
-            let opened = socket::connect(&self.base, &path, self.token.as_deref(), self.tls.as_ref()).await;
-            match opened {
-                Ok(mut stream) => {
-                    while let Some(Ok(message)) = stream.next().await {
-                        let text = match message {
-                            Message::Text(text) => text,
-                            // The server does not want to go on with us; connecting again would not help.
-                            Message::Close(Some(frame)) if frame.code == CloseCode::Policy => bail!("{}", frame.reason),
-                            _ => continue,
-                        };
-                        let event: Value = serde_json::from_str(&text)?;
-                        since = event["seq"].as_u64().unwrap_or(since);
-                        breaks = 0;
-                        each(&event);
-                        if is_last(&event) {
-                            return Ok(event);
-                        }
-                    }
-                }
-                Err(error) => {
-                    if let Some(tungstenite::Error::Http(answer)) = error.downcast_ref() {
-                        let body = answer.body().as_deref().unwrap_or_default();
-                        let body = serde_json::from_slice(body).unwrap_or_default();
-                        bail!("{}", sentence(&body, answer.status().as_u16()));
-                    }
-                    if breaks >= 20 {
-                        return Err(error).with_context(|| self.unreachable());
-                    }
-                }
+        let to = self.connection();
+        match to.begin(to.http.get(to.url(path))).await {
+            Err(error) if self.has_moved(&to, &error).await => {
+                let to = self.connection();
+                to.begin(to.http.get(to.url(path))).await
             }
-            breaks += 1;
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            answer => answer,
         }
     }
-}
 
-fn is_last(event: &Value) -> bool {
-    match event["type"].as_str() {
-        Some("completed" | "cancelled" | "deleted") => true,
-        Some("error") => event["will_retry"] != true,
-        _ => false,
-    }
-}
-
-async fn refused(answer: reqwest::Response) -> Refused {
-    let status = answer.status().as_u16();
-    let body: Value = answer.json().await.unwrap_or_default();
-    Refused { status, message: sentence(&body, status) }
-}
-
-fn sentence(body: &Value, status: u16) -> String {
-    match (body["error"].as_str(), body["hint"].as_str()) {
-        (Some(error), Some(hint)) => format!("{error} ({hint})"),
-        (Some(error), None) => error.to_owned(),
-        _ => format!("the server answered HTTP {status}"),
+    /// Sends a request; once more when another server is there now and this one did not take it.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        fill: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> anyhow::Result<Value> {
+        let to = self.connection();
+        match to.ask(fill(to.http.request(method.clone(), to.url(path)))).await {
+            Err(error) if self.has_moved(&to, &error).await => {
+                let to = self.connection();
+                to.ask(fill(to.http.request(method, to.url(path)))).await
+            }
+            answer => answer,
+        }
     }
 }
 

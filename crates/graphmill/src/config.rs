@@ -2,7 +2,7 @@
 
 mod layers;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -48,6 +48,11 @@ pub(crate) const KEYS: &[Key] = &[
     Key { name: "server", default: "", help: "server that the commands talk to (default: the one of the data folder)" },
     Key { name: "ca_cert", default: "", help: "PEM file of an authority that the commands trust besides the system's" },
     Key { name: "token", default: "", help: "key that the commands show to the server" },
+    Key {
+        name: "server_wait_seconds",
+        default: "30",
+        help: "how long ingest and others that follow jobs wait for a server that is started again",
+    },
     Key { name: "max_file_mb", default: "50", help: "largest uploaded file, in MB" },
     Key { name: "workers", default: "2", help: "ingestions at once" },
     Key { name: "reindex_workers", default: "1", help: "reindexes at once (of one collection always one)" },
@@ -183,6 +188,8 @@ pub(crate) struct ClientSettings {
     pub(crate) ca_cert: Option<PathBuf>,
     /// What is shown to the server.
     pub(crate) token: Option<String>,
+    /// How long a server that went away is waited for.
+    pub(crate) wait: Duration,
 }
 
 impl std::fmt::Debug for ClientSettings {
@@ -203,7 +210,7 @@ impl Config {
         };
         let concurrency = usize::try_from(layers.number("model_concurrency", 1..=1_000)?)?;
         Ok(Self {
-            listen: layers.parse("listen", "an address and port such as 127.0.0.1:8000")?,
+            listen: listen_address(layers)?,
             data_dir: match layers.get("data_dir") {
                 Some(dir) => PathBuf::from(dir),
                 None => default_data_dir()?,
@@ -246,6 +253,29 @@ impl Config {
     }
 }
 
+/// An address and port, or a name of this machine and a port.
+fn listen_address(layers: &Layers) -> anyhow::Result<SocketAddr> {
+    const FORM: &str = "an address and port such as 127.0.0.1:8000, or localhost:8000";
+    let text = layers.get("listen").unwrap_or_default();
+    let named = text.rsplit_once(':').filter(|(name, port)| {
+        let of_names = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        name.contains(|c: char| c.is_ascii_alphabetic()) && name.chars().all(of_names) && port.parse::<u16>().is_ok()
+    });
+    let Some((name, _)) = named else { return layers.parse("listen", FORM) };
+    let found: Vec<SocketAddr> = text.to_socket_addrs().map(Iterator::collect).unwrap_or_default();
+    let source = layers.source("listen");
+    match found.iter().find(|address| address.ip().is_loopback()) {
+        Some(loopback) => Ok(*loopback),
+        None if found.is_empty() => {
+            bail!("listen (from {source}) is {text:?}; {name:?} is no name that this machine knows: give {FORM}")
+        }
+        None => bail!(
+            "listen (from {source}) is {text:?}; {name:?} stands for {}, which other machines may reach: write that address itself if you mean it",
+            found[0].ip()
+        ),
+    }
+}
+
 fn tls_files(layers: &Layers) -> anyhow::Result<Option<TlsFiles>> {
     match (layers.get("tls_cert"), layers.get("tls_key")) {
         (None, None) => Ok(None),
@@ -270,6 +300,7 @@ fn client_settings(layers: &Layers) -> anyhow::Result<ClientSettings> {
         server,
         ca_cert: layers.get("ca_cert").map(PathBuf::from),
         token: layers.get("token").map(str::to_owned),
+        wait: Duration::from_secs(layers.number("server_wait_seconds", 0..=86_400)?),
     })
 }
 
@@ -366,6 +397,18 @@ mod tests {
         let config = load(&[]).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8000");
         assert!(config.models.embedding.is_none());
+    }
+
+    #[test]
+    fn names_of_this_machine_are_addresses() {
+        let listen = |text| load(&[("GRAPHMILL_LISTEN", text)]).map(|config| config.listen);
+        let local = listen("localhost:8123").unwrap();
+        assert!(local.ip().is_loopback() && local.port() == 8123, "{local}");
+        let unknown = listen("no-such-name.invalid:8000").unwrap_err().to_string();
+        assert!(unknown.contains("no-such-name.invalid") && unknown.contains("GRAPHMILL_LISTEN"), "{unknown}");
+        for bad in ["localhost", "localhost:99999", ":8000", "some where:80"] {
+            assert!(listen(bad).unwrap_err().to_string().contains("127.0.0.1:8000"), "{bad}");
+        }
     }
 
     #[test]

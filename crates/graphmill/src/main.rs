@@ -24,8 +24,10 @@ const EXIT_CODES: &str = "Exit codes:
   0    all went well
   1    it could not be done
   2    wrong usage
-  3    some of several things failed, a followed job did not complete, nothing was found, or a check found something
+  3    some of several things failed, a followed job did not complete or it is not known how it ended (the server went away),
+       nothing was found, or check or doctor found something
   130  stopped by Ctrl-C
+  141  what was to be read was closed (as in graphmill export | head -1)
 ";
 
 fn main() -> ExitCode {
@@ -35,20 +37,36 @@ fn main() -> ExitCode {
         return ExitCode::from(u8::try_from(graphmill_documents::child::main()).unwrap_or(1));
     }
     let command = Cli::command().after_long_help(format!("{EXIT_CODES}\n{}", config::help()));
-    let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    let matches = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match matches {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
     output::choose(if cli.settings.json { output::Format::Json } else { output::Format::People });
     match run(cli) {
         Ok(code) => code,
+        Err(error) if error.is::<output::Closed>() => ExitCode::from(output::CLOSED_PIPE),
         Err(error) => {
-            eprintln!("graphmill: {error:#}");
+            output::tell!("graphmill: {}", output::in_words(&format!("{error:#}")));
             ExitCode::from(1)
         }
     }
 }
 
+/// Help, the version, or what is wrong with the arguments; these may hold anything.
+fn misused(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    if text.lines().any(|line| *output::visible(line) != *line) {
+        text.lines().for_each(|line| output::tell!("{line}"));
+    } else {
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     if matches!(cli.command, Command::Version) {
-        output::say!("graphmill {}", env!("CARGO_PKG_VERSION"));
+        output::answer(&assembly::version(), |_| output::say!("graphmill {}", env!("CARGO_PKG_VERSION")));
         return Ok(ExitCode::SUCCESS);
     }
     if let Command::Completions { shell } = cli.command {

@@ -55,4 +55,12 @@ impl EmbeddedGraph {
         let keys = statement.query_map([], |row| row.get(0))?;
         Ok(keys.collect::<rusqlite::Result<_>>()?)
     }
+
+    /// The highest ticket that a snapshot knows, 0 where nothing was ever published. Blocking.
+    ///
+    /// # Errors
+    /// The snapshot cannot be read.
+    pub fn highest_seq_in(snapshot: &Snapshot) -> Result<graphmill_core::Seq> {
+        super::collections::highest_seq(snapshot.conn())
+    }
 }

@@ -241,6 +241,7 @@ impl Stage for Persistence<'_> {
     async fn finish(&self, context: &JobContext, units: &[u32]) -> Result<Persisted, Interruption> {
         let layout = self.layout(context).await?;
         let publication = self.publication(context, layout);
+        let _turn = self.ingestion.handler.turns.take(publication.document).await;
         let replaced = self.replaced_blobs(&publication).await;
         graphmill_core::fault_point!("publishing.before_intent");
         context.store().commit_intent(context.fence()).await?;

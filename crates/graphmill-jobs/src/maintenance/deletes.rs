@@ -66,6 +66,7 @@ struct Removed {
 async fn carry_out(stores: &Stores, delete: &DocumentDelete) -> Result<Removed, ()> {
     let document = delete.document;
     // Its original and page text go with it, unless a job still names them; what a kill leaves of them, the sweep finds.
+    let turn = stores.turns.take(document).await;
     let published = stores.graph.document(document).await.ok().flatten();
     let blobs = published.map_or_else(Vec::new, |d| vec![d.properties.original, d.properties.page_text]);
     match stores.graph.remove(&delete.collection, document, delete.seq).await {
@@ -76,6 +77,7 @@ async fn carry_out(stores: &Stores, delete: &DocumentDelete) -> Result<Removed, 
             return Err(());
         }
     }
+    drop(turn);
     graphmill_core::fault_point!("document_delete.after_remove");
     // What the cancelled jobs had staged.
     if let Err(error) = stores.graph.sweep_document(document).await {

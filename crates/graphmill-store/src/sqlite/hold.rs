@@ -12,6 +12,15 @@ use crate::{Error, Result};
 /// Longest time for which writes are held: whoever holds them must not stop the store for ever.
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// What was ingested, as the store of jobs has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ingested {
+    /// Completed ingestions that are still recorded.
+    pub jobs: u64,
+    /// Published documents.
+    pub documents: u64,
+}
+
 const HOLD: Kind = Kind { durable: true, reserve: true, fault: None };
 
 /// While it lives (5 s at most) nothing is written to the store but renewals of leases.
@@ -57,6 +66,17 @@ impl SqliteJobStore {
         let mut statement = snapshot.conn().prepare("SELECT DISTINCT blob FROM blob ORDER BY blob")?;
         let keys = statement.query_map([], |row| row.get(0))?;
         Ok(keys.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// How many ingestions a snapshot says have completed, and how many documents are published: what the graph beside it must hold. Blocking.
+    ///
+    /// # Errors
+    /// The snapshot cannot be read.
+    pub fn ingested_in(snapshot: &Snapshot) -> Result<Ingested> {
+        let count = |sql: &str| snapshot.conn().query_row(sql, [], |row| row.get::<_, i64>(0));
+        let jobs = count("SELECT count(*) FROM job WHERE job_type = 'ingestion' AND status = 'completed'")?;
+        let documents = count("SELECT count(*) FROM charge WHERE published_seq IS NOT NULL")?;
+        Ok(Ingested { jobs: jobs.unsigned_abs(), documents: documents.unsigned_abs() })
     }
 }
 

@@ -34,6 +34,6 @@ mod work;
 pub(crate) mod writer;
 
 pub(crate) use connection::{Schema, open_writer, wal_path};
-pub use hold::Hold;
+pub use hold::{Hold, Ingested};
 pub use open::{SqliteJobStore, SqliteOptions};
 pub(crate) use readers::Readers;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use futures::StreamExt;
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
 use crate::assembly::Work;
@@ -14,6 +15,7 @@ use crate::backup::{self, Beginning, End};
 use crate::cli::BackupArgs;
 use crate::client::Client;
 use crate::config::Config;
+use crate::output::{as_it_is, json, plural, size, tell};
 
 /// Fetches the archive, reads it back, and only then gives it its name.
 pub(crate) async fn run(config: Config, args: BackupArgs) -> anyhow::Result<ExitCode> {
@@ -74,17 +76,26 @@ async fn check(part: &Path) -> anyhow::Result<(Beginning, End)> {
 
 fn report(file: &Path, beginning: &Beginning, end: &End) {
     let blobs = end.entries - backup::DATABASES.len() as u64;
-    eprintln!(
-        "graphmill: {} holds jobs, graph, cache and {blobs} files as they stood at {} ({:.1} MB, checked)",
+    if json() {
+        as_it_is(
+            &json!({"file": file.display().to_string(), "at": beginning.at, "bytes": end.bytes, "files": blobs, "missing": end.missing})
+                .to_string(),
+        );
+    }
+    tell!(
+        "graphmill: {} holds jobs, graph, cache and {} as they stood at {} ({}, checked)",
         file.display(),
+        plural(blobs, "file"),
         beginning.at,
-        end.bytes as f64 / 1e6
+        size(end.bytes)
     );
     if !end.missing.is_empty() {
         let some: Vec<&str> = end.missing.iter().take(3).map(String::as_str).collect();
-        eprintln!(
-            "graphmill: warning: {} files that jobs or documents name were not in the data folder and are missing here too ({}{})",
-            end.missing.len(),
+        let n = end.missing.len() as u64;
+        tell!(
+            "graphmill: warning: {} that jobs or documents name {} not in the data folder and missing here too ({}{})",
+            plural(n, "file"),
+            if n == 1 { "was" } else { "were" },
             some.join(", "),
             if end.missing.len() > some.len() { ", …" } else { "" }
         );

@@ -9,7 +9,7 @@ use crate::assembly::Work;
 use crate::cli::CollectionsCommand;
 use crate::client::{Client, Refused};
 use crate::config::Config;
-use crate::output::{Table, answer, count, number, say, size, text};
+use crate::output::{Table, answer, count, fact, kept, number, say, size, tell, text};
 use crate::query::step;
 
 /// Between two looks at a deletion that goes on.
@@ -50,7 +50,15 @@ fn path(name: &str) -> String {
 async fn list(client: &Client, limit: u32) -> anyhow::Result<()> {
     let page = client.get(&format!("/api/collections?limit={limit}")).await?;
     answer(&page, |page| {
-        let mut table = Table::new(&["collection", "state", "documents", "chunks", "entities", "jobs", "size"]);
+        let mut table = Table::new(&[
+            kept("collection"),
+            fact("state", 6),
+            fact("documents", 5),
+            fact("chunks", 3),
+            fact("entities", 2),
+            fact("jobs", 1),
+            fact("size", 4),
+        ]);
         for collection in page["collections"].as_array().into_iter().flatten() {
             let state = text(collection, "state");
             table.row([
@@ -64,7 +72,7 @@ async fn list(client: &Client, limit: u32) -> anyhow::Result<()> {
             ]);
         }
         table.print();
-        count(page, "collections", "collections");
+        count(page, "collections", "collection");
     });
     Ok(())
 }
@@ -85,7 +93,7 @@ fn show(collection: &Value) {
         }
     }
     for warning in collection["warnings"].as_array().into_iter().flatten() {
-        eprintln!("warning: {}", warning.as_str().unwrap_or_default());
+        tell!("warning: {}", warning.as_str().unwrap_or_default());
     }
 }
 
@@ -97,9 +105,9 @@ async fn delete(client: &Client, name: &str, detach: bool) -> anyhow::Result<()>
         return Ok(());
     }
     while said["deletion"].is_object() && said["deletion"]["accepted_at"] == accepted {
-        eprintln!("{:.0} % deleted", percent(&said).unwrap_or(0.0));
+        tell!("{:.0} % deleted", percent(&said).unwrap_or(0.0));
         tokio::time::sleep(LOOK_EVERY).await;
-        said = match client.get(&path(name)).await {
+        said = match client.get_patiently(&path(name)).await {
             Ok(collection) => collection,
             Err(error) if error.downcast_ref::<Refused>().is_some_and(|refused| refused.status == 404) => break,
             Err(error) => return Err(error),

@@ -9,7 +9,7 @@ use super::entities::entity_table;
 use crate::assembly::Work;
 use crate::client::ask;
 use crate::config::Config;
-use crate::output::{Table, answer, count, cut, number, say, text};
+use crate::output::{Table, answer, block, count, cut, fact, kept, number, prose, say, tell, text};
 use crate::query::{Query, step};
 
 /// `communities …`
@@ -41,14 +41,19 @@ pub(crate) enum CommunitiesCommand {
 pub(crate) async fn run(config: Config, command: CommunitiesCommand) -> anyhow::Result<ExitCode> {
     match command {
         CommunitiesCommand::List { collection, level, limit } => {
-            let query = Query::new().with("collection", collection).with("level", level).with("limit", Some(limit));
+            let query =
+                Query::new().with("collection", collection.as_deref()).with("level", level).with("limit", Some(limit));
             let path = query.on("/api/communities");
-            let page = ask(&config, Work::None, async |client| client.get(&path).await).await?;
+            let page = ask(&config, Work::None, async |client| {
+                client.must_have(collection.as_deref()).await?;
+                client.get(&path).await
+            })
+            .await?;
             answer(&page, |page| {
                 table(page["communities"].as_array().map_or(&[], Vec::as_slice)).print();
-                count(page, "communities", "communities");
+                count(page, "communities", "community");
                 if page["total"] == 0 {
-                    eprintln!("make them with: graphmill cluster");
+                    tell!("make them with: graphmill cluster");
                 }
             });
         }
@@ -58,11 +63,11 @@ pub(crate) async fn run(config: Config, command: CommunitiesCommand) -> anyhow::
             answer(&found, |found| {
                 say!("{}  level {}  {}", text(found, "community_id"), found["level"], text(found, "title"));
                 if !text(found, "summary").is_empty() {
-                    say!("{}", text(found, "summary"));
+                    block("", text(found, "summary"));
                 }
                 table(found["children"].as_array().map_or(&[], Vec::as_slice)).print();
                 entity_table(found["members"].as_array().map_or(&[], Vec::as_slice)).print();
-                count(found, "members", "members");
+                count(found, "members", "member");
             });
         }
     }
@@ -70,7 +75,14 @@ pub(crate) async fn run(config: Config, command: CommunitiesCommand) -> anyhow::
 }
 
 fn table(communities: &[Value]) -> Table {
-    let mut table = Table::new(&["community", "level", "size", "share", "title", "summary"]);
+    let mut table = Table::new(&[
+        kept("community"),
+        fact("level", 3),
+        fact("size", 4),
+        fact("share", 1),
+        prose("title", 5),
+        prose("summary", 2),
+    ]);
     for community in communities {
         table.row([
             text(community, "community_id").to_owned(),

@@ -10,6 +10,6 @@ use crate::cli::Cli;
 pub(crate) fn run(shell: clap_complete::Shell) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "graphmill", &mut script);
-    crate::output::line(format_args!("{}", String::from_utf8_lossy(&script).trim_end()));
+    crate::output::as_it_is(String::from_utf8_lossy(&script).trim_end());
     ExitCode::SUCCESS
 }

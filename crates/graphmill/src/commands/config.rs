@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::{Map, Value, json};
 
 use crate::config::{KEYS, Layers};
-use crate::output::{Table, answer, text};
+use crate::output::{Table, answer, fact, kept, prose, text};
 
 /// `config …`
 #[derive(Debug, Subcommand)]
@@ -34,7 +34,7 @@ pub(crate) fn show(layers: &Layers) -> ExitCode {
             .insert(key.name.to_owned(), json!({"value": value, "source": layers.source(key.name), "help": key.help}));
     }
     answer(&Value::Object(settings), |settings| {
-        let mut table = Table::new(&["setting", "value", "from", "what it is"]);
+        let mut table = Table::new(&[kept("setting"), prose("value", 3), fact("from", 2), prose("what it is", 1)]);
         for (name, setting) in settings.as_object().into_iter().flatten() {
             let cell = |key: &str| text(setting, key).to_owned();
             table.row([name.clone(), cell("value"), cell("source"), cell("help")]);

@@ -12,7 +12,9 @@ use tokio::io::AsyncWriteExt;
 use crate::assembly::Work;
 use crate::client::{Client, ask};
 use crate::config::Config;
-use crate::output::{Table, answer, count, cut, number, say, size, text};
+use crate::output::{
+    Table, answer, block, count, cut, fact, in_words, kept, number, of_stdout, prose, say, size, tell, text,
+};
 use crate::query::{Query, step};
 
 /// `documents …`
@@ -94,11 +96,23 @@ pub(crate) async fn run(config: Config, command: DocumentsCommand) -> anyhow::Re
 }
 
 async fn list(config: &Config, args: ListArgs) -> anyhow::Result<ExitCode> {
-    let query = Query::new().with("collection", args.collection).with("q", args.q).with("sort", args.sort);
+    let query = Query::new().with("collection", args.collection.as_deref()).with("q", args.q).with("sort", args.sort);
     let path = query.with("order", args.order).with("limit", Some(args.limit)).on("/api/documents");
-    let page = ask(config, Work::None, async |client| client.get(&path).await).await?;
+    let page = ask(config, Work::None, async |client| {
+        client.must_have(args.collection.as_deref()).await?;
+        client.get(&path).await
+    })
+    .await?;
     answer(&page, |page| {
-        let mut table = Table::new(&["document", "collection", "source", "size", "pages", "chunks", "updated"]);
+        let mut table = Table::new(&[
+            kept("document"),
+            fact("collection", 4),
+            prose("source", 6),
+            fact("size", 3),
+            fact("pages", 1),
+            fact("chunks", 2),
+            fact("updated", 5),
+        ]);
         for document in page["documents"].as_array().into_iter().flatten() {
             table.row([
                 text(document, "document_id").to_owned(),
@@ -111,7 +125,7 @@ async fn list(config: &Config, args: ListArgs) -> anyhow::Result<ExitCode> {
             ]);
         }
         table.print();
-        count(page, "documents", "documents");
+        count(page, "documents", "document");
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -147,9 +161,10 @@ async fn chunks(config: &Config, args: &PageArgs) -> anyhow::Result<ExitCode> {
                 headings.join(" › "),
                 text(chunk, "chunk_id")
             );
-            say!("{}\n", text(chunk, "text"));
+            block("", text(chunk, "text"));
+            say!("");
         }
-        count(page, "chunks", "chunks");
+        count(page, "chunks", "chunk");
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -157,7 +172,14 @@ async fn chunks(config: &Config, args: &PageArgs) -> anyhow::Result<ExitCode> {
 async fn entities(config: &Config, args: &PageArgs) -> anyhow::Result<ExitCode> {
     let page = page_of(config, args, "entities").await?;
     answer(&page, |page| {
-        let mut table = Table::new(&["entity", "name", "type", "here", "in all", "description"]);
+        let mut table = Table::new(&[
+            kept("entity"),
+            prose("name", 6),
+            fact("type", 5),
+            fact("here", 4),
+            fact("in all", 3),
+            prose("description", 2),
+        ]);
         for entity in page["entities"].as_array().into_iter().flatten() {
             table.row([
                 text(entity, "entity_id").to_owned(),
@@ -169,7 +191,7 @@ async fn entities(config: &Config, args: &PageArgs) -> anyhow::Result<ExitCode> 
             ]);
         }
         table.print();
-        count(page, "entities", "entities");
+        count(page, "entities", "entity");
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -189,17 +211,20 @@ async fn original(config: &Config, document: &str, output: Option<PathBuf>) -> a
 
 async fn write_original(client: &Client, document: &str, output: Option<PathBuf>) -> anyhow::Result<()> {
     let mut body = client.download(&format!("/api/documents/{}/original", step(document))).await?.bytes_stream();
-    let mut out: Box<dyn tokio::io::AsyncWrite + Unpin> = match &output {
-        Some(file) => {
-            let opened = tokio::fs::File::create(file).await;
-            Box::new(opened.with_context(|| format!("{} cannot be written", file.display()))?)
+    const BROKE_OFF: &str = "the file broke off; what was written is not whole";
+    let Some(file) = &output else {
+        let mut out = tokio::io::stdout();
+        while let Some(piece) = body.next().await {
+            out.write_all(&piece.context(BROKE_OFF)?).await.map_err(of_stdout)?;
         }
-        None => Box::new(tokio::io::stdout()),
+        return out.flush().await.map_err(of_stdout);
     };
+    let cannot = || format!("{} cannot be written", file.display());
+    let mut out = tokio::fs::File::create(file).await.with_context(cannot)?;
     while let Some(piece) = body.next().await {
-        out.write_all(&piece.context("the file broke off; what was written is not whole")?).await?;
+        out.write_all(&piece.context(BROKE_OFF)?).await.with_context(cannot)?;
     }
-    Ok(out.flush().await?)
+    out.flush().await.with_context(cannot)
 }
 
 async fn delete(config: &Config, documents: &[String], purge: bool) -> anyhow::Result<ExitCode> {
@@ -212,7 +237,7 @@ async fn delete(config: &Config, documents: &[String], purge: bool) -> anyhow::R
             Ok(said) => answer(&said, |said| say!("{document}  {}", text(said, "message"))),
             Err(error) => {
                 failed += 1;
-                eprintln!("graphmill: {error:#}");
+                tell!("graphmill: {}", in_words(&format!("{error:#}")));
             }
         }
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::assembly::Work;
 use crate::client::ask;
 use crate::config::Config;
-use crate::output::{Table, answer, count, cut, number, say, text};
+use crate::output::{Table, answer, block, count, cut, fact, kept, number, plural, prose, say, tell, text};
 use crate::query::{Query, step};
 
 /// `entities …`
@@ -67,19 +67,32 @@ pub(crate) async fn run(config: Config, command: EntitiesCommand) -> anyhow::Res
 }
 
 async fn list(config: &Config, args: ListArgs) -> anyhow::Result<ExitCode> {
-    let query = Query::new().with("collection", args.collection).with("q", args.q).with("type", args.entity_type);
+    let query =
+        Query::new().with("collection", args.collection.as_deref()).with("q", args.q).with("type", args.entity_type);
     let path = query.with("sort", args.sort).with("limit", Some(args.limit)).on("/api/entities");
-    let page = ask(config, Work::None, async |client| client.get(&path).await).await?;
+    let page = ask(config, Work::None, async |client| {
+        client.must_have(args.collection.as_deref()).await?;
+        client.get(&path).await
+    })
+    .await?;
     answer(&page, |page| {
         entity_table(page["entities"].as_array().map_or(&[], Vec::as_slice)).print();
-        count(page, "entities", "entities");
+        count(page, "entities", "entity");
     });
     Ok(ExitCode::SUCCESS)
 }
 
 /// A table of entities as every list of them shows it.
 pub(crate) fn entity_table(entities: &[Value]) -> Table {
-    let mut table = Table::new(&["entity", "name", "type", "importance", "mentions", "documents", "description"]);
+    let mut table = Table::new(&[
+        kept("entity"),
+        prose("name", 7),
+        fact("type", 6),
+        fact("importance", 3),
+        fact("mentions", 5),
+        fact("documents", 4),
+        prose("description", 2),
+    ]);
     for entity in entities {
         table.row([
             text(entity, "entity_id").to_owned(),
@@ -104,14 +117,15 @@ async fn show(config: &Config, entity: &str, limit: u32) -> anyhow::Result<ExitC
 fn show_entity(entity: &Value) {
     say!("{}  {} ({})", text(entity, "entity_id"), text(entity, "name"), text(entity, "type"));
     if !text(entity, "description").is_empty() {
-        say!("{}", text(entity, "description"));
+        block("", text(entity, "description"));
     }
+    let many = |key: &str, thing: &str| plural(entity[key].as_u64().unwrap_or(0), thing);
     say!(
-        "importance {}, {} mentions in {} documents, {} relations out, {} in",
+        "importance {}, {} in {}, {} out, {} in",
         number(entity, "importance"),
-        entity["mention_count"],
-        entity["document_count"],
-        entity["relations_out"],
+        many("mention_count", "mention"),
+        many("document_count", "document"),
+        many("relations_out", "relation"),
         entity["relations_in"]
     );
     for (key, title) in [("type_votes", "types"), ("spelling_votes", "spellings")] {
@@ -120,9 +134,10 @@ fn show_entity(entity: &Value) {
         say!("{title}: {}", votes.join(", "));
     }
     for alias in entity["aliases"].as_array().into_iter().flatten() {
-        say!("alias: {} ({}), {} times", text(alias, "name"), text(alias, "entity_id"), alias["evidence_count"]);
+        let times = plural(alias["evidence_count"].as_u64().unwrap_or(0), "time");
+        say!("alias: {} ({}), {times}", text(alias, "name"), text(alias, "entity_id"));
     }
-    let mut table = Table::new(&["document", "page", "chunk", "spelling"]);
+    let mut table = Table::new(&[prose("document", 4), fact("page", 3), kept("chunk"), prose("spelling", 2)]);
     for mention in entity["mentions"].as_array().into_iter().flatten() {
         let document = mention["source"].as_str().or(mention["document_id"].as_str()).unwrap_or("");
         table.row([
@@ -133,7 +148,7 @@ fn show_entity(entity: &Value) {
         ]);
     }
     table.print();
-    count(entity, "mentions", "mentions");
+    count(entity, "mentions", "mention");
 }
 
 /// `{"value": "pump", "count": 3}` as `pump 3`, whatever the keys are called.
@@ -157,7 +172,13 @@ async fn neighbours(config: &Config, entity: &str, hops: Option<u32>, limit: Opt
             let entity = entities.iter().chain([&middle]).find(|entity| &entity["entity_id"] == id);
             entity.map_or_else(|| id.as_str().unwrap_or("").to_owned(), |entity| text(entity, "name").to_owned())
         };
-        let mut table = Table::new(&["from", "relation", "to", "strength", "support"]);
+        let mut table = Table::new(&[
+            prose("from", 5),
+            prose("relation", 4),
+            prose("to", 5),
+            fact("strength", 2),
+            fact("support", 1),
+        ]);
         for relation in found["relations"].as_array().into_iter().flatten() {
             table.row([
                 name(&relation["source"]),
@@ -169,7 +190,7 @@ async fn neighbours(config: &Config, entity: &str, hops: Option<u32>, limit: Opt
         }
         table.print();
         if found["truncated"] == true {
-            eprintln!("there are more than these; raise --limit");
+            tell!("there are more than these; raise --limit");
         }
     });
     Ok(ExitCode::SUCCESS)

@@ -6,17 +6,18 @@ mod sources;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::Context;
 use futures::StreamExt;
+use graphmill_core::{Clock, SystemClock};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::assembly::Work;
 use crate::cli::IngestArgs;
-use crate::client::Client;
+use crate::client::{Client, Lost};
 use crate::config::Config;
-use crate::output;
+use crate::output::{self, in_words, of_file, plural, say, tell};
 use crate::query::step;
 use bars::Bars;
 use interrupt::Choice;
@@ -29,6 +30,12 @@ const AT_ONCE: usize = 16;
 enum Fate {
     Done(&'static str, Value),
     Failed(String),
+    /// The server went away: it may be ingested, now or later.
+    Unknown {
+        why: String,
+        /// The job, if the server took the file.
+        job: Option<String>,
+    },
 }
 
 /// What all uploads of a run share.
@@ -38,6 +45,9 @@ struct Run<'a> {
     bars: Bars,
     /// Jobs that have not ended.
     unended: Mutex<BTreeSet<String>>,
+    /// When the command began, for names that no other command uses.
+    begun: String,
+    uploads: AtomicU64,
     tally: Mutex<Tally>,
 }
 
@@ -46,14 +56,25 @@ struct Run<'a> {
 struct Tally {
     done: usize,
     failed: Vec<String>,
+    unknown: Vec<String>,
 }
 
-/// Ingests; exit code 0 when every file was ingested (or queued, with `--detach`), 3 when some failed, 1 when all did, 130 after Ctrl-C.
+impl Tally {
+    fn all(&self) -> usize {
+        self.done + self.failed.len() + self.unknown.len()
+    }
+}
+
+/// Ingests; exit code 0 when every file was ingested (or queued, with `--detach`), 3 when some failed or it is not known of some, 1 when all failed, 130
+/// after Ctrl-C.
 pub(crate) async fn run(config: Config, args: IngestArgs) -> anyhow::Result<ExitCode> {
-    let (found, missing) = sources::collect(&args.paths);
+    let sources::Collected { found, missing, hidden } = sources::collect(&args.paths, args.hidden);
+    if hidden > 0 {
+        tell!("graphmill: left out: {hidden} hidden (files or folders); --hidden takes them too");
+    }
     if found.is_empty() {
         for problem in &missing {
-            eprintln!("graphmill: {problem}");
+            tell!("graphmill: {problem}");
         }
         anyhow::bail!("there is no file to ingest under the given paths");
     }
@@ -66,14 +87,16 @@ pub(crate) async fn run(config: Config, args: IngestArgs) -> anyhow::Result<Exit
         anyhow::bail!("--detach needs a running server (graphmill serve): this process would end before its jobs do");
     }
     if !output::json() {
-        missing.iter().for_each(|problem| output::say!("{:<10} {problem}", "failed"));
+        missing.iter().for_each(|problem| say!("{:<10} {problem}", "failed"));
     }
     let run = Run {
         client: &client,
         args: &args,
-        bars: Bars::new(found.len(), args.detach),
+        bars: Bars::new(&found, args.detach),
         unended: Mutex::default(),
-        tally: Mutex::new(Tally { done: 0, failed: missing }),
+        begun: SystemClock.now().to_string(),
+        uploads: AtomicU64::new(0),
+        tally: Mutex::new(Tally { failed: missing, ..Tally::default() }),
     };
     let stopped = run.follow_all(&found).await;
     run.bars.clear();
@@ -87,7 +110,7 @@ pub(crate) async fn run(config: Config, args: IngestArgs) -> anyhow::Result<Exit
 
 /// What a person reads after Ctrl-C.
 fn stopped_early(tally: &Tally, files: usize, choice: Choice, remote: bool) -> ExitCode {
-    let rest = files.saturating_sub(tally.done + tally.failed.len());
+    let rest = files.saturating_sub(tally.all());
     let next = match (choice, remote) {
         (Choice::Cancel, _) => "their jobs are cancelled (graphmill jobs retry goes on with one)",
         (_, true) => "the server goes on with what it was given (graphmill jobs list); ingest again for the rest",
@@ -95,21 +118,24 @@ fn stopped_early(tally: &Tally, files: usize, choice: Choice, remote: bool) -> E
             "nothing is lost: run the same command again, or graphmill serve, and the jobs go on where they were"
         }
     };
-    eprintln!("stopped: {} of {files} files ingested, {rest} not yet; {next}", tally.done);
+    tell!("stopped: {} of {files} files ingested, {rest} not yet; {next}", tally.done);
     ExitCode::from(130)
 }
 
 /// The counts, and each file that failed with its reason.
 fn summary(tally: &Tally, detach: bool) -> ExitCode {
-    let (done, failed) = (tally.done, &tally.failed);
-    eprintln!("{done} of {} files {}", done + failed.len(), if detach { "queued" } else { "ingested" });
-    if !failed.is_empty() {
-        eprintln!("{} failed:", failed.len());
-        for line in failed {
-            eprintln!("  {line}");
-        }
+    let (failed, unknown, all) = (tally.failed.len(), tally.unknown.len(), tally.all());
+    tell!("{} of {} {}", tally.done, plural(all as u64, "file"), if detach { "queued" } else { "ingested" });
+    if failed > 0 {
+        tell!("{failed} failed:");
+        tally.failed.iter().for_each(|line| tell!("  {line}"));
     }
-    crate::commands::code_of(failed.len(), done + failed.len())
+    if unknown > 0 {
+        tell!("{unknown} unknown; they go on when the server runs again:");
+        tally.unknown.iter().for_each(|line| tell!("  {line}"));
+        return ExitCode::from(3);
+    }
+    crate::commands::code_of(failed, all)
 }
 
 impl Run<'_> {
@@ -143,7 +169,7 @@ impl Run<'_> {
         let jobs = self.unended.lock().clone();
         for job in jobs {
             if let Err(error) = self.client.post(&format!("/api/jobs/{}/cancel", step(&job))).await {
-                eprintln!("graphmill: {job}: {error:#}");
+                tell!("graphmill: {job}: {}", in_words(&format!("{error:#}")));
             }
         }
     }
@@ -158,10 +184,10 @@ impl Run<'_> {
             }
             Fate::Failed(why) => {
                 // The server names the file itself where it can.
-                let file = source.path.file_name().map(|name| name.to_string_lossy());
-                let why = file
-                    .and_then(|file| why.strip_prefix(&*file)?.strip_prefix(": ").map(str::to_owned))
-                    .unwrap_or(why);
+                let file = source.file_name();
+                let named = [source.path.display().to_string(), file];
+                let bare = named.iter().find_map(|name| why.strip_prefix(name.as_str())?.strip_prefix(": "));
+                let why = bare.map_or_else(|| why.clone(), str::to_owned);
                 tally.failed.push(format!("{}: {why}", source.name));
                 if output::json() {
                     of_json(source, "failed", json!({"error": why}))
@@ -169,14 +195,29 @@ impl Run<'_> {
                     format!("{:<10} {}", "failed", source.name)
                 }
             }
+            Fate::Unknown { why, job } => {
+                let next = match &job {
+                    Some(job) => format!("graphmill jobs show {job}"),
+                    None => "it may not have got the file; ingest it again, which does no harm".to_owned(),
+                };
+                tally.unknown.push(format!("{}: {why}; {next}", source.name));
+                if output::json() {
+                    of_json(source, "unknown", json!({"error": why, "job_id": job}))
+                } else {
+                    format!("{:<10} {}  {}", "unknown", source.name, job.unwrap_or_default())
+                }
+            }
         };
-        self.bars.line(&line);
+        self.bars.line(source, &line);
     }
 
     async fn ingest(&self, source: &Source) -> Fate {
         let answer = match self.upload(source).await {
             Ok(answer) => answer,
-            Err(error) => return Fate::Failed(format!("{error:#}")),
+            Err(error) if error.downcast_ref::<Lost>().is_some_and(|lost| lost.sent) => {
+                return Fate::Unknown { why: format!("{error:#}"), job: None };
+            }
+            Err(error) => return Fate::Failed(in_words(&format!("{error:#}"))),
         };
         if self.args.detach {
             return Fate::Done("queued", answer);
@@ -189,10 +230,18 @@ impl Run<'_> {
     }
 
     async fn upload(&self, source: &Source) -> anyhow::Result<Value> {
+        // With a key that is used for this upload alone it can be sent again when the server was started again meanwhile, and is taken once.
+        let number = self.uploads.fetch_add(1, Ordering::Relaxed);
+        let key = format!("graphmill-ingest-{}-{}-{number}", std::process::id(), self.begun);
+        self.client.post_form("/api/upload", &key, async || self.form(source).await).await
+    }
+
+    async fn form(&self, source: &Source) -> anyhow::Result<reqwest::multipart::Form> {
         let args = self.args;
         let part = reqwest::multipart::Part::file(&source.path)
             .await
-            .with_context(|| format!("{} cannot be read", source.path.display()))?;
+            .map_err(|error| anyhow::anyhow!("{}", of_file(&source.path, &error)))?
+            .file_name(source.file_name());
         let form = reqwest::multipart::Form::new()
             .text("source", source.name.clone())
             .text("collection", args.collection.clone())
@@ -205,8 +254,7 @@ impl Run<'_> {
             ("chunk_overlap", args.chunk_overlap.map(|n| n.to_string())),
         ];
         let chosen = chosen.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        let form = chosen.fold(form, |form, (name, value)| form.text(name, value));
-        self.client.post_form("/api/upload", form).await
+        Ok(chosen.fold(form, |form, (name, value)| form.text(name, value)))
     }
 
     async fn wait(&self, source: &Source, job: &str) -> Fate {
@@ -218,11 +266,15 @@ impl Run<'_> {
                 details["job_id"] = job.into();
                 Fate::Done(if unchanged { "unchanged" } else { "ingested" }, details)
             }
+            // It had ended before, one way or the other.
+            Ok(last) if last["type"] == "deleted" => {
+                Fate::Unknown { why: "the job was deleted".to_owned(), job: Some(job.to_owned()) }
+            }
             Ok(last) => {
-                let why = last["error"].as_str().or(last["message"].as_str()).unwrap_or("the job was deleted");
+                let why = last["error"].as_str().or(last["message"].as_str()).unwrap_or("the job failed");
                 Fate::Failed(format!("{why} ({job})"))
             }
-            Err(error) => Fate::Failed(format!("{error:#} ({job})")),
+            Err(error) => Fate::Unknown { why: in_words(&format!("{error:#}")), job: Some(job.to_owned()) },
         }
     }
 }
@@ -244,9 +296,10 @@ fn of_people(source: &Source, word: &str, details: &Value) -> String {
     let count = |name: &str| details[name].as_u64().unwrap_or(0);
     let set_aside = match count("chunks_quarantined") {
         0 => String::new(),
-        n => format!(", {n} chunks set aside (graphmill jobs show {job})"),
+        n => format!(", {} set aside (graphmill jobs show {job})", plural(n, "chunk")),
     };
-    let counts = format!("{} chunks, {} entities", count("chunks_created"), count("entities_extracted"));
+    let counts =
+        format!("{}, {}", plural(count("chunks_created"), "chunk"), plural(count("entities_extracted"), "entity"));
     let document = details["document_id"].as_str().unwrap_or_default();
     format!("{word:<10} {}  {document}  {counts}{set_aside}", source.name)
 }

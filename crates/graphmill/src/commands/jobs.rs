@@ -6,18 +6,30 @@ use serde_json::{Value, json};
 
 use crate::assembly::Work;
 use crate::cli::{CleanupArgs, Level, ListArgs};
-use crate::client::{Client, ask};
+use crate::client::{Client, Lost, ask};
 use crate::config::Config;
-use crate::output::{Table, answer, count, say, text};
+use crate::output::{Table, answer, count, fact, in_words, kept, plural, prose, say, tell, text};
 use crate::query::{Query, step};
 
 /// The newest jobs.
 pub(crate) async fn list(config: Config, args: ListArgs) -> anyhow::Result<ExitCode> {
     let query = Query::new().with("status", args.status).with("job_type", args.job_type).with("q", args.q);
-    let path = query.with("collection", args.collection).with("limit", Some(args.limit)).on("/api/jobs");
-    let page = ask(&config, Work::None, async |client| client.get(&path).await).await?;
+    let path = query.with("collection", args.collection.as_deref()).with("limit", Some(args.limit)).on("/api/jobs");
+    let page = ask(&config, Work::None, async |client| {
+        client.must_have(args.collection.as_deref()).await?;
+        client.get(&path).await
+    })
+    .await?;
     answer(&page, |page| {
-        let mut table = Table::new(&["job", "type", "status", "done", "created", "about", "message"]);
+        let mut table = Table::new(&[
+            kept("job"),
+            fact("type", 2),
+            fact("status", 6),
+            fact("done", 3),
+            fact("created", 1),
+            prose("about", 5),
+            prose("message", 4),
+        ]);
         for job in page["jobs"].as_array().into_iter().flatten() {
             let about = ["filename", "collection"].map(|key| job["metadata"][key].as_str());
             table.row([
@@ -31,7 +43,7 @@ pub(crate) async fn list(config: Config, args: ListArgs) -> anyhow::Result<ExitC
             ]);
         }
         table.print();
-        count(page, "jobs", "jobs");
+        count(page, "jobs", "job");
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -70,9 +82,15 @@ pub(crate) async fn watch(config: Config, job: &str) -> anyhow::Result<ExitCode>
     ended
 }
 
-/// The same with a connection that there is.
+/// The same with a connection that there is; code 3 too when the server went away and it is not known how the job ends.
 pub(crate) async fn follow(client: &Client, job: &str) -> anyhow::Result<ExitCode> {
-    let last = client.follow(job, |event| answer(event, print_event)).await?;
+    let last = match client.follow(job, |event| answer(event, print_event)).await {
+        Err(error) if error.is::<Lost>() => {
+            tell!("graphmill: unknown how {job} ends: {error:#}; when it does again: graphmill jobs show {job}");
+            return Ok(ExitCode::from(3));
+        }
+        last => last?,
+    };
     Ok(if last["type"] == "completed" { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 
@@ -141,7 +159,7 @@ async fn each(
             }),
             Err(error) => {
                 failed += 1;
-                eprintln!("graphmill: {error:#}");
+                tell!("graphmill: {}", in_words(&format!("{error:#}")));
             }
         }
     }
@@ -157,7 +175,8 @@ pub(crate) async fn cleanup(config: Config, args: CleanupArgs) -> anyhow::Result
     }
     let said = ask(&config, Work::None, async |client| client.post_json("/api/jobs/cleanup", &body).await).await?;
     answer(&said, |said| {
-        say!("{}: {} jobs deleted, {} MB freed", text(said, "message"), said["jobs_deleted"], said["space_freed_mb"]);
+        let deleted = plural(said["jobs_deleted"].as_u64().unwrap_or(0), "job");
+        say!("{}: {deleted} deleted, {} MB freed", text(said, "message"), said["space_freed_mb"]);
     });
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use crate::assembly::Work;
 use crate::cli::CreateKeyArgs;
 use crate::client::Client;
 use crate::config::Config;
-use crate::output::{Table, say, text};
+use crate::output::{Table, as_it_is, fact, json as as_json, kept, plural, say, tell, text};
 
 /// Makes a key. Its token alone goes to standard output, so that a script can take it.
 pub(crate) async fn create(config: Config, args: CreateKeyArgs) -> anyhow::Result<ExitCode> {
@@ -18,14 +18,18 @@ pub(crate) async fn create(config: Config, args: CreateKeyArgs) -> anyhow::Resul
     let answer = client.post_json("/api/keys", &body).await;
     client.close().await;
     let answer = answer?;
-    say!("{}", text(&answer, "token"));
+    if as_json() {
+        as_it_is(&answer.to_string())
+    } else {
+        say!("{}", text(&answer, "token"))
+    }
     let what = match (args.read_only, &args.collection) {
         (true, Some(collection)) => format!("reads the collection {collection}"),
         (false, Some(collection)) => format!("reads and writes the collection {collection}"),
         (true, None) => "reads everything".to_owned(),
         (false, None) => "may do everything".to_owned(),
     };
-    eprintln!("the key {} {what}; it is not shown again: keep it now (GRAPHMILL_TOKEN or --token-file)", args.name);
+    tell!("the key {} {what}; it is not shown again: keep it now (GRAPHMILL_TOKEN or --token-file)", args.name);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -36,7 +40,8 @@ pub(crate) async fn list(config: Config) -> anyhow::Result<ExitCode> {
     client.close().await;
     let answer = answer?;
     crate::output::answer(&answer, |answer| {
-        let mut table = Table::new(&["key", "may", "collection", "made", "last used"]);
+        let mut table =
+            Table::new(&[kept("key"), fact("may", 4), fact("collection", 3), fact("made", 1), fact("last used", 2)]);
         for key in answer["keys"].as_array().into_iter().flatten() {
             let may = if key["read_only"] == true { "read" } else { "read and write" };
             table.row([
@@ -48,7 +53,7 @@ pub(crate) async fn list(config: Config) -> anyhow::Result<ExitCode> {
             ]);
         }
         table.print();
-        eprintln!("{} keys", answer["total"]);
+        tell!("{}", plural(answer["total"].as_u64().unwrap_or(0), "key"));
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -61,9 +66,12 @@ pub(crate) async fn revoke(config: Config, name: &str) -> anyhow::Result<ExitCod
     let remote = client.is_remote();
     client.close().await;
     let answer = answer?;
-    eprintln!("the key {name} is revoked{}", if remote { "; its requests and streams have ended" } else { "" });
+    if as_json() {
+        as_it_is(&answer.to_string());
+    }
+    tell!("the key {name} is revoked{}", if remote { "; its requests and streams have ended" } else { "" });
     if answer["keys_left"] == 0 && answer["key_required"] == false {
-        eprintln!("no key is left: on a loopback address the server serves everyone on this machine without one");
+        tell!("no key is left: on a loopback address the server serves everyone on this machine without one");
     }
     Ok(ExitCode::SUCCESS)
 }

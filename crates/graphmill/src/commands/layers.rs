@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::assembly::Work;
 use crate::client::Client;
 use crate::config::Config;
-use crate::output::{json as as_json, say, text};
+use crate::output::{as_it_is, json as as_json, say, text};
 
 /// What both take.
 #[derive(Debug, Args)]
@@ -114,7 +114,7 @@ async fn ask_and_follow(client: &Client, body: &Value, detach: bool) -> anyhow::
     let id = text(&made, "job_id").to_owned();
     if detach {
         if as_json() {
-            say!("{made}")
+            as_it_is(&made.to_string())
         } else {
             say!("{id}  {}  {}", text(&made, "status"), text(&made, "message"))
         }

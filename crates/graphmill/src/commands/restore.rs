@@ -10,24 +10,35 @@ use anyhow::{Context, bail, ensure};
 use graphmill_core::fault_point;
 use graphmill_graph::embedded::EmbeddedGraph;
 use graphmill_store::{SqliteJobStore, folder};
+use serde_json::json;
 
 use crate::backup::{self, BLOBS, Beginning, DATABASES, End, Place};
 use crate::cli::RestoreArgs;
 use crate::config::Config;
+use crate::output::{as_it_is, json, size, tell};
 
 /// Unpacks beside, checks the whole archive, then moves everything into place; what a killed restore left is taken away first.
 pub(crate) async fn run(config: Config, args: RestoreArgs) -> anyhow::Result<ExitCode> {
     let (dir, file) = (config.data_dir.clone(), args.file.clone());
     let (beginning, end) = tokio::task::spawn_blocking(move || restore(&dir, &file)).await??;
-    eprintln!(
-        "graphmill: restored what {} held as it stood at {} ({:.1} MB) into {}; start it with: graphmill serve --data-dir {}",
+    if json() {
+        as_it_is(
+            &json!({
+                "file": args.file.display().to_string(), "data_dir": config.data_dir.display().to_string(), "at": beginning.at, "bytes": end.bytes,
+                "missing": end.missing
+            })
+            .to_string(),
+        );
+    }
+    tell!(
+        "graphmill: restored what {} held as it stood at {} ({}) into {}; start it with: graphmill serve --data-dir {}",
         args.file.display(),
         beginning.at,
-        end.bytes as f64 / 1e6,
+        size(end.bytes),
         config.data_dir.display(),
         config.data_dir.display()
     );
-    eprintln!(
+    tell!(
         "graphmill: unended jobs go on when it starts; if the server that the backup came from still runs, both do the same work"
     );
     Ok(ExitCode::SUCCESS)
@@ -61,6 +72,9 @@ fn restore(dir: &Path, file: &Path) -> anyhow::Result<(Beginning, End)> {
 /// Refuses a folder with anything in it but what a killed restore left, which goes.
 fn make_empty(dir: &Path) -> anyhow::Result<()> {
     let cannot = || format!("{} cannot be written", dir.display());
+    if dir.exists() && !dir.is_dir() {
+        bail!("{} is a file, no folder; name an empty or new folder with --data-dir", dir.display());
+    }
     // Documents of people lie in it: nobody else may look.
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).with_context(cannot)?;
     if dir.join(folder::RESTORING).is_dir() {

@@ -1,11 +1,13 @@
 //! `graphmill serve`: runs until a signal says stop.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::assembly::{Assembly, Work};
 use crate::config::Config;
+use crate::output::visible;
 
 /// Runs the server.
 pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
@@ -20,9 +22,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
         _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
         _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
     };
-    println!("graphmill {} is ready at {}", env!("CARGO_PKG_VERSION"), server.url());
-    println!("data folder: {}", config.data_dir.display());
-    println!("try it: curl -F file=@some.pdf {}/api/upload", server.url());
+    // That nobody reads it is no reason for a server to end.
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "graphmill {} is ready at {}", env!("CARGO_PKG_VERSION"), server.url());
+    let _ = writeln!(out, "data folder: {}", visible(&config.data_dir.display().to_string()));
+    let _ = writeln!(out, "try it: curl -F file=@some.pdf {}/api/upload", server.url());
     loop {
         tokio::select! {
             _ = terminate.recv() => break,

@@ -169,7 +169,7 @@ async fn keys_are_made_without_a_server_and_open_the_way_to_other_machines() {
     }
     let token = create(&settings, &["ops"]).await;
     let (code, out, err) = run(&settings, &["key", "list"]).await;
-    assert!(code == 0 && out.starts_with("ops ") && err.contains("1 keys"), "{out} {err}");
+    assert!(code == 0 && out.starts_with("ops ") && err.contains("1 key"), "{out} {err}");
     let app = TestApp::launch(settings.listen("0.0.0.0:0")).await.unwrap();
     assert_eq!(get(&app, "/api/jobs", &token).await.0, 200);
     assert!(app.log().contains("unencrypted"), "{}", app.log());

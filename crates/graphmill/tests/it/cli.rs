@@ -96,7 +96,7 @@ async fn ask_everything(settings: &AppSettings, job: &str, export: &str) {
     assert_eq!(code, 0, "{err}");
     let line = out.lines().find(|l| l.contains(job)).unwrap_or_else(|| panic!("{out}"));
     assert!(line.contains("completed") && line.contains("ingestion") && line.contains("100 %"), "{line}");
-    assert!(err.contains("of 1 jobs") || err.contains("of 2 jobs"), "{err}");
+    assert!(err.contains("of 1 job\n") || err.contains("of 2 jobs"), "{err}");
     let (code, out, _) =
         run(settings, &["jobs", "list", "--status", "running", "--type", "ingestion", "--limit", "5"]).await;
     assert_eq!((code, out.as_str()), (0, ""));
@@ -244,4 +244,119 @@ async fn a_closed_pipe_is_no_panic() {
     let output = child.wait_with_output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!said.contains("panicked"), "{said}");
+}
+
+/// Bad values of flags are wrong usage.
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_values_of_a_search_are_wrong_usage() {
+    let app = start().await;
+    for args in [&["--mode", "foo", "x"][..], &["--limit", "0", "x"], &["--limit", "101", "x"], &[""], &["  ", ""]] {
+        let (code, out, err) = run(app.settings(), &[&["search"], args].concat()).await;
+        assert_eq!((code, out.as_str()), (2, ""), "{args:?}: {err}");
+    }
+    let (_, help, _) = run(app.settings(), &["search", "--help"]).await;
+    assert!(help.contains("however far they are"), "{help}");
+}
+
+/// A mistyped collection is not a whole and empty one; one that only has jobs exists.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistyped_collection_is_named_with_the_known_ones() {
+    let app = start_held(&hold("embedding"), 1).await;
+    let (status, answer) = app.upload("a.md", markdown(1, 3), &[("collection", "pumps")]).await.unwrap();
+    assert_eq!(status, 202, "{answer}");
+    let commands: [&[&str]; 8] = [
+        &["check"],
+        &["export"],
+        &["stats"],
+        &["search", "x", "--mode", "text"],
+        &["documents", "list"],
+        &["entities", "list"],
+        &["communities", "list"],
+        &["jobs", "list"],
+    ];
+    for args in commands {
+        let (code, out, err) = run(app.settings(), &[args, &["--collection", "pmps"]].concat()).await;
+        assert_eq!((code, out.as_str()), (1, ""), "{args:?}: {err}");
+        assert!(err.contains("there is no collection pmps (known: ") && err.contains("pumps"), "{args:?}: {err}");
+        let (code, out, err) = run(app.settings(), &[args, &["--collection", "pumps"]].concat()).await;
+        assert!(code == 0 || (code == 3 && args[0] == "search"), "{args:?}: {code} {out}{err}");
+    }
+}
+
+/// `--json` is for every command that says something.
+#[tokio::test(flavor = "multi_thread")]
+async fn version_backup_and_restore_speak_json() {
+    let (dir, settings) = elsewhere();
+    let file = write(dir.path(), "a.md", markdown(1, 3));
+    assert_eq!(run(&settings, &["ingest", &file]).await.0, 0);
+    let (code, out, _) = run(&settings, &["--json", "version"]).await;
+    let version: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &version["version"]), (0, &env!("CARGO_PKG_VERSION").into()));
+    let archive = dir.path().join("all.tar");
+    let (code, out, err) = run(&settings, &["--json", "backup", archive.to_str().unwrap()]).await;
+    let made: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}{err}"));
+    assert!(code == 0 && made["files"].as_u64() >= Some(1) && made["missing"] == serde_json::json!([]), "{made}");
+    let restored = AppSettings::new(BINARY, dir.path().join("restored"));
+    let (code, out, err) = run(&restored, &["--json", "restore", archive.to_str().unwrap()]).await;
+    let done: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}{err}"));
+    assert!(code == 0 && done["at"] == made["at"], "{done}");
+    let (code, out, _) = run(&settings, &["--json", "key", "create", "one"]).await;
+    let key: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert!(code == 0 && key["token"].is_string(), "{key}");
+}
+
+/// Hidden files are counted and can be taken; names that are no text are names.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_out_of_a_folder_is_said() {
+    use std::os::unix::ffi::OsStrExt;
+    let (dir, settings) = elsewhere();
+    let folder = dir.path().join("wiki");
+    write(&folder, "a.md", markdown(1, 2));
+    write(&folder, ".b.md", markdown(2, 2));
+    write(&folder, ".git/c.md", markdown(3, 2));
+    for name in [&b"caf\xe9.md"[..], b"caf\xe8.md"] {
+        std::fs::write(folder.join(std::ffi::OsStr::from_bytes(name)), markdown(u32::from(name[3]), 2)).unwrap();
+    }
+    let folder = folder.to_str().unwrap();
+    let (code, out, err) = run(&settings, &["ingest", folder]).await;
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(err.contains("left out: 2 hidden (files or folders); --hidden takes them too"), "{err}");
+    assert!(out.contains("wiki/caf\\xE9.md") && out.contains("wiki/caf\\xE8.md"), "{out}");
+    let (code, out, err) = run(&settings, &["ingest", "--hidden", folder]).await;
+    assert!(code == 0 && out.contains("wiki/.b.md") && out.contains("wiki/.git/c.md"), "{out}{err}");
+    assert!(err.contains("5 of 5 files ingested") && !err.contains("hidden"), "{err}");
+}
+
+/// What the operating system and the libraries say is said in words.
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_are_in_words() {
+    let (dir, settings) = elsewhere();
+    let file = write(dir.path(), "file", "x");
+    let at = AppSettings::new(BINARY, &file);
+    for (settings, args, words) in [
+        (&at, &["restore", &file][..], "is a file, no folder"),
+        (&at, &["serve"], "cannot be made"),
+        (&settings, &["ingest", "/nowhere/a.md"], "there is no such file or folder"),
+        (&settings, &["stats", "--server", "http://127.0.0.1:9"], "does not answer: nothing listens there"),
+        (&settings, &["restore", "/nowhere/all.tar"], "/nowhere/all.tar cannot be read"),
+    ] {
+        let (code, out, err) = run(settings, args).await;
+        assert_eq!(code, 1, "{args:?}: {out}{err}");
+        assert!(err.contains(words), "{args:?}: {err}");
+        for word in ["os error", "error sending", "tcp connect", "Custom {", "kind:"] {
+            assert!(!err.contains(word), "{args:?}: {err}");
+        }
+    }
+}
+
+/// `localhost` is an address of this machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_listens_on_localhost() {
+    let (_dir, settings) = elsewhere();
+    let app = TestApp::launch(settings.listen("localhost:0")).await.unwrap();
+    let (code, out, err) = run(app.settings(), &["stats"]).await;
+    assert!(
+        code == 0 && out.starts_with("documents      0\n") && !out.contains('_') && !out.contains("layers."),
+        "{out}{err}"
+    );
 }

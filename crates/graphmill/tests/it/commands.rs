@@ -144,10 +144,14 @@ async fn what_is_wrong_is_found_and_said() {
     let sick =
         settings.clone().env("GRAPHMILL_EMBEDDING_URL", "http://127.0.0.1:9/v1").env("GRAPHMILL_EMBEDDING_MODEL", "m");
     let (code, out, err) = run(&sick, &["--json", "doctor"]).await;
-    assert_eq!(code, 1, "{out}{err}");
+    assert_eq!(code, 3, "{out}{err}");
     let findings: Value = serde_json::from_str(&out).unwrap();
     let embedding = findings.as_array().unwrap().iter().find(|f| f["what"] == "embedding").unwrap();
-    assert!(embedding["state"] == "bad" && embedding["message"].as_str().unwrap().contains("does not answer"), "{out}");
+    assert!(
+        embedding["state"] == "bad"
+            && embedding["message"].as_str().unwrap().contains("does not answer (nothing listens there)"),
+        "{out}"
+    );
     let secret = sick.env("GRAPHMILL_EMBEDDING_API_KEY", "sk-very-secret");
     let (code, out, err) = run(&secret, &["config", "show"]).await;
     assert!(code == 0 && !out.contains("sk-very-secret") && !err.contains("sk-very-secret"), "{out}{err}");

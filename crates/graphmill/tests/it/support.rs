@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use graphmill_testkit::TestApp;
+use graphmill_testkit::{AppSettings, TestApp};
 use serde_json::Value;
 
 /// The binary under test, built with fault points.
@@ -53,6 +53,14 @@ pub(crate) fn markdown(seed: u32, sections: u32) -> String {
         text.push_str(&format!("The next inspection of the {} is due in {} weeks.\n\n", plant(0), n % 9 + 1));
     }
     text
+}
+
+/// Runs a command to its end: exit code, standard output, standard error.
+pub(crate) async fn command(settings: &AppSettings, args: &[&str]) -> (i32, String, String) {
+    let ended = tokio::time::timeout(graphmill_testkit::app::PATIENCE, settings.command(args).output()).await;
+    let output = ended.unwrap_or_else(|_| panic!("{args:?} does not end")).unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
 
 /// The last line of an export holds counts; this is one of them.

@@ -9,6 +9,7 @@ use graphmill_documents::child::{ParseEvent, ParserCommand, ParserPool};
 use super::Finding;
 use crate::assembly::PARSE_CHILD;
 use crate::backup::DATABASES;
+use crate::client::why;
 use crate::config::Config;
 use crate::output::size;
 
@@ -17,29 +18,32 @@ const LITTLE_ROOM: u64 = 1 << 30;
 /// Clocks that differ by less are taken for equal.
 const CLOCK_SLACK: Duration = Duration::from_secs(60);
 
-/// Whether the data folder can be used, and by whom.
-pub(super) fn folder(config: &Config) -> Vec<Finding> {
+/// Whether the data folder can be used, and by whom. The second: whether this user may, so that what lies in it can be looked at.
+pub(super) fn folder(config: &Config) -> (Vec<Finding>, bool) {
     let dir = &config.data_dir;
     let shown = dir.display();
     let meta = match std::fs::metadata(dir) {
         Ok(meta) if meta.is_dir() => meta,
         Ok(_) => {
-            return vec![Finding::bad("folder", format!("{shown} is no folder; name another one with --data-dir"))];
+            let finding = Finding::bad("folder", format!("{shown} is no folder; name another one with --data-dir"));
+            return (vec![finding], false);
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let above = dir.ancestors().find(|folder| folder.is_dir());
-            return vec![match above.map(tempfile_in) {
+            let finding = match above.map(tempfile_in) {
                 Some(Ok(())) => Finding::ok("folder", format!("{shown} is not there yet and will be made")),
                 _ => Finding::bad(
                     "folder",
                     format!("{shown} is not there and cannot be made; name another one with --data-dir"),
                 ),
-            }];
+            };
+            return (vec![finding], true);
         }
-        Err(e) => return vec![Finding::bad("folder", format!("{shown} cannot be looked at ({e})"))],
+        Err(e) => return (vec![not_ours(dir, &e)], false),
     };
-    let mut findings = vec![match tempfile_in(dir) {
+    let mut findings = vec![match tempfile_in(dir).and_then(|()| databases_are_ours(dir)) {
         Ok(()) => Finding::ok("folder", format!("{shown} can be written")),
+        Err(e) if is_refused(&e) => return (vec![not_ours(dir, &e)], false),
         Err(e) => Finding::bad("folder", format!("{shown} cannot be written ({e}); make it writable for this user")),
     }];
     if meta.permissions().mode() & 0o077 != 0 {
@@ -48,7 +52,38 @@ pub(super) fn folder(config: &Config) -> Vec<Finding> {
             format!("other users of this machine may look into {shown}; keep them out with: chmod 700 {shown}"),
         ));
     }
-    findings
+    (findings, true)
+}
+
+fn is_refused(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Nothing is wrong with the data of such a folder, as far as this user can tell.
+fn not_ours(dir: &std::path::Path, error: &std::io::Error) -> Finding {
+    let shown = dir.display();
+    let why = match error.kind() {
+        std::io::ErrorKind::ReadOnlyFilesystem => "its file system is read-only",
+        std::io::ErrorKind::PermissionDenied => "this user may not read and write it",
+        _ => return Finding::bad("folder", format!("{shown} cannot be looked at ({error})")),
+    };
+    Finding::bad(
+        "folder",
+        format!(
+            "{shown}: {why}, so its server, databases and files were not looked at; run this as the user that it belongs to"
+        ),
+    )
+}
+
+/// Whether this user may read and write the databases that are there.
+fn databases_are_ours(dir: &std::path::Path) -> std::io::Result<()> {
+    for name in DATABASES {
+        match std::fs::OpenOptions::new().read(true).write(true).open(dir.join(name)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Makes a file in the folder and removes it.
@@ -89,7 +124,7 @@ pub(super) async fn server(config: &Config) -> Finding {
             format!(
                 "process {} at {url} does not answer ({}); look at its log, or end it and start it again",
                 server.pid,
-                e.without_url()
+                why(&e.without_url())
             ),
         ),
     }
@@ -131,24 +166,6 @@ pub(super) fn clock(config: &Config) -> Finding {
             format!("the data folder was written {} s in the future; set the clock of this machine", ahead.as_secs()),
         ),
         _ => Finding::ok("clock", graphmill_core::Clock::now(&graphmill_core::SystemClock).to_string()),
-    }
-}
-
-/// Whether the databases are whole. Reads them; a running server's too.
-pub(super) fn databases(config: &Config) -> Vec<Finding> {
-    let there = DATABASES.into_iter().filter(|name| config.data_dir.join(name).exists());
-    there.map(|name| database(config, name)).collect()
-}
-
-fn database(config: &Config, name: &'static str) -> Finding {
-    let path = config.data_dir.join(name);
-    match graphmill_sqlite::Snapshot::begin(&path).and_then(|snapshot| snapshot.fault()) {
-        Ok(None) => Finding::ok(name, "is whole"),
-        Ok(Some(found)) => Finding::bad(
-            name,
-            format!("is damaged ({found}); stop the server, keep a copy of the folder, and restore a backup"),
-        ),
-        Err(e) => Finding::bad(name, format!("cannot be read ({e}); keep a copy of the folder, and restore a backup")),
     }
 }
 

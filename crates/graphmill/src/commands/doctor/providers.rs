@@ -6,6 +6,7 @@ use graphmill_models::Endpoint;
 use serde_json::Value;
 
 use super::Finding;
+use crate::client::why;
 use crate::config::Config;
 
 /// Looks at each configured one.
@@ -44,7 +45,7 @@ async fn ask(what: &'static str, endpoint: &Endpoint) -> Finding {
     let answer = match request.send().await {
         Ok(answer) => answer,
         Err(e) => {
-            let why = e.without_url();
+            let why = why(&e.without_url());
             return Finding::bad(
                 what,
                 format!("{url} does not answer ({why}); see that the address is right and the server runs"),

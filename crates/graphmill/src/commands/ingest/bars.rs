@@ -1,11 +1,15 @@
 //! A bar a file and stage on a terminal, with rate and time left; nothing where there is none.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::Value;
 
+use super::sources::Source;
 use crate::output;
 
 /// Widths of a line.
@@ -15,41 +19,46 @@ const NAME: usize = 28;
 pub(crate) struct Bars {
     all: MultiProgress,
     files: ProgressBar,
+    /// Of the files that are done.
+    bytes: Arc<AtomicU64>,
     shown: bool,
 }
 
 impl Bars {
-    /// For so many files.
-    pub(crate) fn new(files: usize, detach: bool) -> Self {
+    /// For these files.
+    pub(crate) fn new(files: &[Source], detach: bool) -> Self {
         let shown = std::io::stderr().is_terminal() && !output::json() && !detach;
         let all = MultiProgress::with_draw_target(if shown {
             ProgressDrawTarget::stderr()
         } else {
             ProgressDrawTarget::hidden()
         });
-        let bar = all.add(ProgressBar::new(files as u64));
-        bar.set_style(style("{prefix:28} {bar:24} {pos}/{len} files, {elapsed} gone, {eta} left"));
+        let bar = all.add(ProgressBar::new(files.len() as u64));
+        let (bytes, total) = (Arc::new(AtomicU64::new(0)), files.iter().map(|file| file.bytes).sum());
+        let done = bytes.clone();
+        let tempo = move |state: &ProgressState, out: &mut dyn Write| {
+            let _ = out.write_str(&tempo(done.load(Ordering::Relaxed), total, state.elapsed()));
+        };
+        bar.set_style(style("{prefix:28} {bar:24} {pos}/{len} files, {elapsed} gone{tempo}").with_key("tempo", tempo));
         bar.set_prefix("all");
         bar.enable_steady_tick(Duration::from_millis(500));
-        Self { all, files: bar, shown }
+        Self { all, files: bar, bytes, shown }
     }
 
     /// A bar for a file whose job is followed.
     pub(crate) fn file(&self, name: &str) -> FileBar {
         let bar = self.all.insert_before(&self.files, ProgressBar::new(1000));
         bar.set_style(style("{prefix:28} {bar:24} {msg}"));
-        bar.set_prefix(output::cut(name, NAME));
+        bar.set_prefix(output::visible(&output::cut(name, NAME)).into_owned());
         FileBar { bar, pace: None }
     }
 
     /// A file is done, one way or the other; its line stays above the bars.
-    pub(crate) fn line(&self, line: &str) {
+    pub(crate) fn line(&self, file: &Source, line: &str) {
+        self.bytes.fetch_add(file.bytes, Ordering::Relaxed);
         self.files.inc(1);
-        if self.shown {
-            self.all.suspend(|| output::line(format_args!("{line}")));
-        } else {
-            output::line(format_args!("{line}"));
-        }
+        let say = || if output::json() { output::as_it_is(line) } else { output::line(format_args!("{line}")) };
+        if self.shown { self.all.suspend(say) } else { say() }
     }
 
     /// Takes the bars out of the way, or brings them back.
@@ -65,13 +74,24 @@ impl Bars {
 
     /// Takes the bars away.
     pub(crate) fn clear(&self) {
-        self.files.finish_and_clear();
+        // Drawn once more, so that what a person saw last is how it ended.
+        self.files.abandon();
         let _ = self.all.clear();
     }
 }
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸ ")
+}
+
+/// Rate and time left of all files, once there is one to go by.
+fn tempo(done: u64, total: u64, elapsed: Duration) -> String {
+    let rate = done as f64 / elapsed.as_secs_f64();
+    if done == 0 || !rate.is_normal() {
+        return String::new();
+    }
+    let left = Duration::from_secs_f64((total.saturating_sub(done) as f64 / rate).min(1e9).round());
+    format!(", {}/s, {} left", output::size(rate as u64), HumanDuration(left))
 }
 
 /// The bar of one file.
@@ -86,7 +106,8 @@ impl FileBar {
         if let Some(progress) = event["progress"].as_f64() {
             self.bar.set_position((progress * 1000.0) as u64);
             let message = event["message"].as_str().unwrap_or("");
-            self.bar.set_message(Pace::shown(&mut self.pace, message, Instant::now()));
+            let message = Pace::shown(&mut self.pace, message, Instant::now());
+            self.bar.set_message(output::visible(&message).into_owned());
         }
     }
 }
@@ -119,7 +140,7 @@ impl Pace {
                     return message.to_owned();
                 }
                 let left = Duration::from_secs_f64(((total.saturating_sub(done)) as f64 / rate).min(1e9).round());
-                format!("{message}, {rate:.0}/s, {} left", indicatif::HumanDuration(left))
+                format!("{message}, {rate:.0}/s, {} left", HumanDuration(left))
             }
             _ => {
                 *pace = Some(Self { what: what.to_owned(), since: now, first: done });
@@ -139,6 +160,13 @@ fn counts(message: &str) -> Option<(&str, u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_said_of_what_is_not_known() {
+        assert_eq!(tempo(0, 10_000_000, Duration::from_secs(3)), "");
+        assert_eq!(tempo(2_000_000, 10_000_000, Duration::ZERO), "");
+        assert_eq!(tempo(2_000_000, 10_000_000, Duration::from_secs(2)), ", 1.0 MB/s, 8 seconds left");
+    }
 
     #[test]
     fn rate_and_time_left_come_from_the_counts_of_one_stage() {

@@ -4,6 +4,8 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use tokio::task::spawn_blocking;
 
+use crate::output::plural;
+
 /// What is to happen with the jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Choice {
@@ -22,7 +24,9 @@ pub(crate) async fn ask(unended: usize, remote: bool) -> Choice {
         return Choice::Detach;
     }
     let leave = if remote { "[d]etach (the server goes on)" } else { "[d]etach (they go on at the next start)" };
-    eprint!("\n{unended} jobs have not ended: {leave}, [c]ancel them, or [Enter] to go on following? ");
+    let jobs = plural(unended as u64, "job");
+    // A question of fixed words, which the answer stands behind.
+    let _ = write!(std::io::stderr(), "\nNot ended: {jobs}. {leave}, [c]ancel, or [Enter] to go on following? ");
     let _ = std::io::stderr().flush();
     let reading = spawn_blocking(|| {
         let mut answer = String::new();

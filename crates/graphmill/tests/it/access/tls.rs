@@ -142,3 +142,29 @@ async fn files_that_cannot_be_used_are_named() {
         }
     }
 }
+
+/// The usual `openssl req -x509` makes a certificate that is its own authority; given with `--ca-cert` it is taken, and no other is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_self_signed_certificate_is_taken_where_exactly_it_is_given() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| text(&dir.path().join(name));
+    for name in ["server", "other"] {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let made = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        std::fs::write(at(&format!("{name}.pem")), made.pem()).unwrap();
+        std::fs::write(at(&format!("{name}.key")), made.key().serialize_pem()).unwrap();
+    }
+    let app = TestApp::start_with(BINARY, |s| {
+        s.arg("--tls-cert").arg(at("server.pem")).arg("--tls-key").arg(at("server.key"))
+    })
+    .await
+    .unwrap();
+    let elsewhere = AppSettings::new(BINARY, dir.path().join("nothing"));
+    let (code, out, err) = run(&elsewhere, &["stats", "--server", app.url(), "--ca-cert", &at("server.pem")]).await;
+    assert!(code == 0 && out.contains("documents"), "{code} {out}{err}");
+    for more in [&["--ca-cert", &at("other.pem")][..], &[]] {
+        let (code, _, err) = run(&elsewhere, &[&["stats", "--server", app.url()], more].concat()).await;
+        assert!(code == 1 && err.contains("--ca-cert") && !err.contains("CaUsedAsEndEntity"), "{code} {err}");
+    }
+}
