@@ -114,6 +114,7 @@ async fn a_read_only_key_reads_and_a_bound_one_manages_no_keys() {
         assert_eq!((answer.error().0, answer.error().1.as_str()), (403, "read_only_key"), "{method} {path}");
     }
     for (method, path, shown) in [
+        ("GET", "/api/backup", &reader),
         ("GET", "/api/keys", &reader),
         ("GET", "/api/keys", &bound),
         ("DELETE", "/api/keys/reader", &bound),
