@@ -169,6 +169,10 @@ impl Inner {
             let last_stage = stages.map(|m| m.seq).max().unwrap_or(0);
             let taken = |seq: u64| messages.iter().any(|m| m.seq == seq);
             let mut seq = event.seq;
+            if seq <= last_stage {
+                // What was said before the last stage ended stands after it now.
+                seq = self.newest.saturating_sub(1);
+            }
             while taken(seq) && seq > last_stage {
                 seq -= 1;
             }
@@ -303,9 +307,15 @@ mod tests {
     fn the_snapshot_of_an_ended_job_tells_all_stages_then_the_progress_then_the_end() {
         let completed = |seq| event(seq, EventKind::Completed { message: "done".into(), metadata: Default::default() });
         // The second job was completed by a version that left no number free.
-        for (end, expected) in [(9, vec![4, 7, 8, 9]), (8, vec![4, 7, 7, 8])] {
+        for (end, said, expected) in [
+            (9, None, vec![4, 7, 8, 9]),
+            (8, None, vec![4, 7, 7, 8]),
+            (9, Some(state(5)), vec![4, 7, 8, 9]),
+            (8, Some(state(5)), vec![4, 7, 7, 8]),
+        ] {
             let mut inner = Inner::default();
-            assert!(absorb(&mut inner, &record(end, 1.0, JobStatus::Completed), &[stage(4), stage(7), completed(end)]));
+            let rows: Vec<JobEvent> = [stage(4)].into_iter().chain(said).chain([stage(7), completed(end)]).collect();
+            assert!(absorb(&mut inner, &record(end, 1.0, JobStatus::Completed), &rows));
             let (messages, _) = inner.snapshot();
             assert_eq!(seqs(&messages), expected);
             let roles: Vec<Role> = messages.iter().map(|m| m.role).collect();

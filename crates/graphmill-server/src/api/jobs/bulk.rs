@@ -288,7 +288,7 @@ mod tests {
             (json!({"filter": {}}), "no condition"),
             (json!({"filter": {"status": null}}), "no condition"),
             (json!({"filter": {}, "all": false}), "no condition"),
-            (json!({"filter": {"state": "failed"}}), "\"state\" is not known"),
+            (json!({"filter": {"state": "failed"}}), "\"filter.state\" is not known"),
             (json!({"filter": {"status": "done"}}), "filter.status"),
             (json!({"filter": {"created_after": "now"}}), "filter.created_after"),
             (json!({"filter": {"older_than_days": -1}}), "from 0 to 36500"),
