@@ -119,8 +119,10 @@ fn holding(folder: &Path, word: &str) -> Vec<PathBuf> {
         for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
             if entry.file_type().unwrap().is_dir() {
                 folders.push(entry.path());
-            } else if memchr::memmem::find(&std::fs::read(entry.path()).unwrap(), word.as_bytes()).is_some() {
-                found.push(entry.path());
+            } else {
+                // A server that runs takes files away meanwhile.
+                let bytes = std::fs::read(entry.path()).unwrap_or_default();
+                found.extend(memchr::memmem::find(&bytes, word.as_bytes()).map(|_| entry.path()));
             }
         }
     }
