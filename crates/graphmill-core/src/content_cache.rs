@@ -58,6 +58,11 @@ pub trait ContentCache: Send + Sync + 'static {
     /// Forgets what the document used under tickets up to the user's: answers that neither another document nor a later ticket uses go.
     async fn purge(&self, user: CacheUser) -> Result<PurgedAnswers, CacheError>;
 
+    /// After this no file of the cache holds anything of what was forgotten before. `false`: somebody still reads an earlier state; to be asked again.
+    async fn settle_deletions(&self) -> Result<bool, CacheError> {
+        Ok(true)
+    }
+
     /// Forgets all answers of a collection, some at a time; answers how many there were.
     async fn delete_collection(&self, collection: &CollectionId) -> Result<u64, CacheError>;
 }

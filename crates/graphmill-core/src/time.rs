@@ -59,8 +59,16 @@ impl FromStr for Timestamp {
     /// Takes any RFC 3339 instant with an offset; fractions below a millisecond are cut.
     fn from_str(s: &str) -> Result<Self, InvalidTimestamp> {
         let bad = || InvalidTimestamp(s.chars().take(80).collect());
-        s.parse::<jiff::Timestamp>().map(|t| Self(t.as_millisecond())).map_err(|_| bad())
+        let parsed = s.parse::<jiff::Timestamp>().ok().map(|t| Self(t.as_millisecond()));
+        parsed.or_else(|| end_of_time(s)).ok_or_else(bad)
     }
+}
+
+/// The last hours of the year 9999 are written well and lie beyond what jiff can hold: its last instant stands for them.
+fn end_of_time(s: &str) -> Option<Timestamp> {
+    let pieces = jiff::fmt::temporal::Pieces::parse(s).ok()?;
+    let whole = pieces.time().is_some() && pieces.offset().is_some() && pieces.date().year() == 9999;
+    whole.then(|| Timestamp(jiff::Timestamp::MAX.as_millisecond()))
 }
 
 impl Serialize for Timestamp {
@@ -129,5 +137,7 @@ mod tests {
         assert_eq!(Timestamp::from_millis(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert_eq!("2024-01-15T17:30:05.12+01:00".parse::<Timestamp>().unwrap().as_millis(), 1_705_336_205_120);
         assert!("2024-01-15".parse::<Timestamp>().is_err());
+        assert_eq!("9999-12-31T23:59:59Z".parse::<Timestamp>().unwrap().to_string(), "9999-12-30T22:00:00.999Z");
+        assert!("9999-12-31".parse::<Timestamp>().is_err() && "9999-13-31T00:00:00Z".parse::<Timestamp>().is_err());
     }
 }

@@ -123,6 +123,12 @@ pub trait GraphStore: Send + Sync + 'static {
     /// itself. Reads what is kept of the whole collection.
     async fn compact_search(&self, collection: &CollectionId) -> Result<()>;
 
+    /// After this no file of the store on this machine holds anything of what was removed before. `false`: somebody still reads an earlier state; to be asked
+    /// again.
+    async fn settle_deletions(&self) -> Result<bool> {
+        Ok(true)
+    }
+
     /// Removes some vectors of retired spaces of the collection, in one short transaction; answers how many, 0 when none is left.
     async fn sweep_retired_spaces(&self, collection: &CollectionId) -> Result<u64>;
 

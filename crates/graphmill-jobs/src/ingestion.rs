@@ -24,6 +24,7 @@ use serde_json::{Map, Value, json};
 
 pub use request::{
     ChosenOptions, IngestionOptions, Upload, reingestion, retry_quarantined, upload_of, upload_of_document,
+    usual_overlap,
 };
 
 use crate::Turns;

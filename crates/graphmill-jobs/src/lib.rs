@@ -14,3 +14,6 @@ mod unnamed_blobs;
 
 pub use error::{Error, Result};
 pub use turns::Turns;
+
+/// Failures of ours that are tried again before a job fails, when nobody asked for another number.
+pub const USUAL_ATTEMPTS: u32 = 5;

@@ -26,10 +26,17 @@ struct Shown {
     token: Option<String>,
 }
 
+/// A token stood in the query of a path that does not take one there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MisplacedToken;
+
 /// Takes the token out of the request. The outermost layer.
 pub(crate) async fn hide_token(mut request: Request, next: Next) -> Response {
     let in_query = take_from_query(&mut request);
     let in_header = take_from_headers(request.headers_mut());
+    if in_query.is_some() && !is_stream(request.uri().path()) {
+        request.extensions_mut().insert(MisplacedToken);
+    }
     let in_query = in_query.filter(|_| is_stream(request.uri().path()));
     request.extensions_mut().insert(Shown { token: in_header.or(in_query) });
     next.run(request).await

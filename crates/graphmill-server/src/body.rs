@@ -17,26 +17,40 @@ use crate::{Error, Result};
 const MAX_BYTES: usize = 64 * 1024;
 
 /// Longest pause between two pieces of a body.
-pub(crate) const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(60);
 
 /// The fields of a JSON object. An empty body is an object without fields.
 #[derive(Debug)]
-pub(crate) struct Fields(Map<String, Value>);
+pub(crate) struct Fields {
+    map: Map<String, Value>,
+    /// What stands before a name in a message: where the object is within the body.
+    within: String,
+}
+
+/// How long a client may be silent within a body, as the connection that it came over was told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Silence(pub(crate) Duration);
+
+impl Silence {
+    pub(crate) fn of(extensions: &axum::http::Extensions) -> Duration {
+        extensions.get::<Self>().map_or(IDLE, |silence| silence.0)
+    }
+}
 
 impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = Error;
 
     async fn from_request(request: Request, _: &S) -> Result<Self> {
         let (parts, body) = request.into_parts();
-        let bytes = read_small(body).await?;
+        let bytes = read_small(body, Silence::of(&parts.extensions)).await?;
         if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Ok(Self(Map::new()));
+            return Ok(Self::of(Map::new()));
         }
         check_content_type(&parts.headers)?;
         match serde_json::from_slice(&bytes) {
             Ok(Value::Object(mut map)) => {
                 map.values_mut().for_each(whole_numbers);
-                Ok(Self(map))
+                Ok(Self::of(map))
             }
             Ok(other) => Err(invalid_json(format!("the body is {}; it must be a JSON object", kind_of(&other)))),
             Err(e) => Err(invalid_json(format!("the body is no JSON: {e}"))),
@@ -63,7 +77,7 @@ fn whole_numbers(value: &mut Value) {
 }
 
 /// Reads a body up to the limit; a longer one is cut off as soon as that is known.
-async fn read_small(body: Body) -> Result<Bytes> {
+async fn read_small(body: Body, silence: Duration) -> Result<Bytes> {
     let too_large = || Error::new(ErrorCode::TooLarge, format!("the body is larger than {} KiB", MAX_BYTES / 1024));
     if body.size_hint().lower() > MAX_BYTES as u64 {
         drain(body);
@@ -72,7 +86,7 @@ async fn read_small(body: Body) -> Result<Bytes> {
     let mut stream = body.into_data_stream();
     let mut read = BytesMut::new();
     loop {
-        let next = tokio::time::timeout(IDLE, stream.next()).await.map_err(|_| timeout())?;
+        let next = tokio::time::timeout(silence, stream.next()).await.map_err(|_| timeout(silence))?;
         match next {
             None => return Ok(read.freeze()),
             Some(Err(e)) => return Err(invalid_json(format!("the body could not be read: {e}"))),
@@ -106,12 +120,10 @@ pub(crate) fn drain(body: Body) {
     });
 }
 
-/// The client was silent for [`IDLE`].
-pub(crate) fn timeout() -> Error {
-    Error::new(
-        ErrorCode::RequestTimeout,
-        format!("nothing was received for {} s; send the request again", IDLE.as_secs()),
-    )
+/// The client was silent for so long.
+pub(crate) fn timeout(silence: Duration) -> Error {
+    let seconds = silence.as_secs_f64();
+    Error::new(ErrorCode::RequestTimeout, format!("nothing was received for {seconds} s; send the request again"))
 }
 
 fn invalid_json(message: String) -> Error {
@@ -145,21 +157,26 @@ fn kind_of(value: &Value) -> &'static str {
 impl Fields {
     /// From an object.
     pub(crate) fn of(map: Map<String, Value>) -> Self {
-        Self(map)
+        Self { map, within: String::new() }
+    }
+
+    /// From the object that the field `name` of another one holds.
+    pub(crate) fn within(name: &str, map: Map<String, Value>) -> Self {
+        Self { map, within: format!("{name}.") }
     }
 
     /// The object as it stands, without fields that are null.
     pub(crate) fn value(&self) -> Value {
-        Value::Object(self.0.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect())
+        Value::Object(self.map.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect())
     }
 
     /// The fields that were not taken.
     pub(crate) fn into_map(self) -> Map<String, Value> {
-        self.0
+        self.map
     }
 
     fn take(&mut self, name: &str) -> Option<Value> {
-        self.0.remove(name).filter(|v| !v.is_null())
+        self.map.remove(name).filter(|v| !v.is_null())
     }
 
     /// A string.
@@ -167,7 +184,7 @@ impl Fields {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(wrong(name, &other, "a string")),
+            Some(other) => Err(self.wrong(name, &other, "a string")),
         }
     }
 
@@ -176,7 +193,7 @@ impl Fields {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(flag)),
-            Some(other) => Err(wrong(name, &other, "true or false")),
+            Some(other) => Err(self.wrong(name, &other, "true or false")),
         }
     }
 
@@ -184,14 +201,14 @@ impl Fields {
     pub(crate) fn number(&mut self, name: &str, low: i64, high: i64) -> Result<Option<i64>> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let number = value.as_i64().filter(|n| (low..=high).contains(n));
-        number.map(Some).ok_or_else(|| wrong(name, &value, &format!("a whole number from {low} to {high}")))
+        number.map(Some).ok_or_else(|| self.wrong(name, &value, &format!("a whole number from {low} to {high}")))
     }
 
     /// A list of strings.
     pub(crate) fn texts(&mut self, name: &str) -> Result<Option<Vec<String>>> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let texts = value.as_array().and_then(|list| list.iter().map(|v| v.as_str().map(str::to_owned)).collect());
-        texts.map(Some).ok_or_else(|| wrong(name, &value, "a list of strings"))
+        texts.map(Some).ok_or_else(|| self.wrong(name, &value, "a list of strings"))
     }
 
     /// An object.
@@ -199,25 +216,26 @@ impl Fields {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Object(map)) => Ok(Some(map)),
-            Some(other) => Err(wrong(name, &other, "an object")),
+            Some(other) => Err(self.wrong(name, &other, "an object")),
         }
     }
 
     /// Refuses what was not taken; a misspelt field must not be silently ignored.
     pub(crate) fn finish(self, allowed: &[&str]) -> Result<()> {
-        match self.0.keys().find(|k| !allowed.contains(&k.as_str())) {
+        match self.map.keys().find(|k| !allowed.contains(&k.as_str())) {
             None => Ok(()),
             Some(unknown) => Err(Error::invalid(format!(
                 "the field {:?} is not known; the fields are {}",
-                shortened(unknown),
+                format!("{}{}", self.within, shortened(unknown)),
                 allowed.join(", ")
             ))),
         }
     }
-}
 
-fn wrong(name: &str, value: &Value, wanted: &str) -> Error {
-    Error::invalid(format!("the field {name} is {}; it must be {wanted}", shortened(&value.to_string())))
+    fn wrong(&self, name: &str, value: &Value, wanted: &str) -> Error {
+        let (within, shown) = (&self.within, shortened(&value.to_string()));
+        Error::invalid(format!("the field {within}{name} is {shown}; it must be {wanted}"))
+    }
 }
 
 #[cfg(test)]

@@ -93,6 +93,18 @@ impl Caller {
         }
     }
 
+    /// 403 for a key that may not do everything: a backup holds all data and the hashes of all keys.
+    pub(crate) fn check_backs_up(&self) -> Result<()> {
+        match &self.who {
+            Who::Key(key) if key.read_only => Err(Error::new(
+                ErrorCode::Forbidden,
+                format!("the key {} may only read, and a backup needs a key that may do everything", key.name),
+            )
+            .hint("a backup holds all data and can be made a server of its own; use a key without limits, or `graphmill backup` on the server's machine")),
+            _ => Ok(()),
+        }
+    }
+
     /// Why an open stream of this caller ends when `ended` is cancelled.
     pub(crate) fn end_reason(&self) -> &'static str {
         match &self.who {

@@ -260,6 +260,45 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn leaving_a_field_out_and_giving_its_default_are_one_request() {
+        let server = TestServer::start().await;
+        let bare = json!({"job_type": "reindex"});
+        let whole = json!({"job_type": "reindex", "collection": "default", "priority": 0, "max_attempts": 5, "params": {
+            "rebuild_embeddings": false, "rebuild_similarities": true, "run_clustering": null, "top_k": 10, "threshold": 0.7,
+            "mode": "delta"}});
+        let first = server.send(post("/api/jobs", "k", &bare)).await;
+        let second = server.send(post("/api/jobs", "k", &whole)).await;
+        assert_eq!((second.status, &second.text), (first.status, &first.text), "{}", second.text);
+        // The alias is the same request too.
+        let alias = server.send(post("/api/database/reindex", "k", &json!({"top_k": 10}))).await;
+        assert_eq!((alias.text, alias.headers["idempotency-replayed"].to_str().unwrap()), (first.text, "true"));
+        let other = json!({"job_type": "reindex", "params": {"top_k": 11}});
+        assert_eq!(server.send(post("/api/jobs", "k", &other)).await.error().1, "idempotency_key_reused");
+        let clustering = |params: Value| json!({"job_type": "clustering", "params": params});
+        let first = server.send(post("/api/jobs", "c", &clustering(json!({})))).await;
+        assert_eq!(
+            server.send(post("/api/jobs", "c", &clustering(json!({"seed": 42, "resolution": 1.0})))).await.text,
+            first.text
+        );
+        let bare = [("file", "a.txt", "Pumps pump.")];
+        let whole = [
+            ("file", "a.txt", "Pumps pump."),
+            ("chunk_size", "", "1000"),
+            ("chunk_overlap", "", "200"),
+            ("extract_entities", "", "true"),
+            ("force", "", "false"),
+            ("priority", "", "0"),
+            ("source", "", "a.txt"),
+        ];
+        let first = upload(&server, "u", "one", &bare).await;
+        assert_eq!(upload(&server, "u", "one", &whole).await.text, first.text);
+        assert_eq!(
+            upload(&server, "u", "one", &[bare[0], ("chunk_size", "", "999")]).await.error().1,
+            "idempotency_key_reused"
+        );
+    }
+
+    #[tokio::test]
     async fn a_request_that_is_not_answered_yet_holds_its_key() {
         let server = TestServer::start().await;
         let (piece, rest) = tokio::sync::oneshot::channel::<()>();

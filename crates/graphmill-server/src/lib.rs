@@ -10,6 +10,7 @@ mod caller;
 mod error;
 mod idempotency;
 mod key_ring;
+mod known_params;
 mod metrics;
 mod multipart;
 mod openapi;

@@ -3,6 +3,8 @@
 
 mod disposition;
 
+use std::time::Duration;
+
 use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
@@ -10,7 +12,7 @@ use futures::StreamExt;
 use graphmill_core::ErrorCode;
 use memchr::memmem;
 
-use crate::body::{IDLE, timeout};
+use crate::body::timeout;
 use crate::error::shortened;
 use crate::{Error, Result};
 
@@ -28,6 +30,8 @@ pub(crate) struct Multipart {
     buffer: BytesMut,
     /// CR LF, two hyphens and the boundary.
     delimiter: Vec<u8>,
+    /// How long the client may be silent.
+    silence: Duration,
     /// No delimiter begins before this index of the buffer.
     searched: usize,
     state: State,
@@ -47,12 +51,12 @@ enum State {
 
 impl Multipart {
     /// The reader of a body with these headers.
-    pub(crate) fn new(headers: &HeaderMap, body: Body) -> Result<Self> {
+    pub(crate) fn new(headers: &HeaderMap, body: Body, silence: Duration) -> Result<Self> {
         let boundary = boundary(headers)?;
         // The first delimiter may stand at the very beginning, without the line end that belongs to all others.
         let buffer = BytesMut::from(&b"\r\n"[..]);
         let delimiter = [b"\r\n--", boundary.as_bytes()].concat();
-        Ok(Self { stream: body.into_data_stream(), buffer, delimiter, searched: 0, state: State::Preamble })
+        Ok(Self { stream: body.into_data_stream(), buffer, delimiter, silence, searched: 0, state: State::Preamble })
     }
 
     /// What is left of the body.
@@ -164,8 +168,8 @@ impl Multipart {
 
     /// Reads one piece of the body into the buffer.
     async fn read(&mut self, place: &str) -> Result<()> {
-        match tokio::time::timeout(IDLE, self.stream.next()).await {
-            Err(_) => Err(timeout()),
+        match tokio::time::timeout(self.silence, self.stream.next()).await {
+            Err(_) => Err(timeout(self.silence)),
             Ok(None) => Err(broken(&format!("the body ends {place}"))),
             Ok(Some(Err(e))) => Err(broken(&format!("the body breaks off {place}: {e}"))),
             Ok(Some(Ok(piece))) => {
@@ -198,9 +202,11 @@ fn boundary(headers: &HeaderMap) -> Result<String> {
 mod tests {
     use super::*;
 
+    const SILENCE: Duration = Duration::from_secs(60);
+
     fn reader(body: Body) -> Multipart {
         let headers = [(header::CONTENT_TYPE, "multipart/form-data; boundary=\"b0\"".parse().unwrap())];
-        Multipart::new(&headers.into_iter().collect(), body).unwrap()
+        Multipart::new(&headers.into_iter().collect(), body, SILENCE).unwrap()
     }
 
     /// Parts with name and data, the body cut into pieces of `size` bytes.
@@ -276,9 +282,9 @@ mod tests {
     #[test]
     fn another_content_type_is_refused() {
         let headers: HeaderMap = [(header::CONTENT_TYPE, "application/json".parse().unwrap())].into_iter().collect();
-        let error = Multipart::new(&headers, Body::empty()).err().unwrap();
+        let error = Multipart::new(&headers, Body::empty(), SILENCE).err().unwrap();
         assert_eq!(error.code(), ErrorCode::WrongContentType);
         let headers: HeaderMap = [(header::CONTENT_TYPE, "multipart/form-data".parse().unwrap())].into_iter().collect();
-        assert_eq!(Multipart::new(&headers, Body::empty()).err().unwrap().code(), ErrorCode::InvalidMultipart);
+        assert_eq!(Multipart::new(&headers, Body::empty(), SILENCE).err().unwrap().code(), ErrorCode::InvalidMultipart);
     }
 }

@@ -24,7 +24,7 @@ use crate::auth;
         title = "graphmill",
         description = "Document collections become a knowledge graph, by background jobs that can be watched, cancelled, resumed and trusted.\n\n\
             Every error has the same body: `error` is a sentence for a person, `code` is stable and for programs, `hint` says what to do. \
-            A query parameter without a value counts as absent, one that is not described is ignored. Fields that have no value are left out of answers; in requests `null` is as good as nothing.",
+            A query parameter without a value counts as absent, one that is not described is refused. Fields that have no value are left out of answers; in requests `null` is as good as nothing.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     components(schemas(crate::error::ErrorBody, messages::StreamMessage, messages::Details)),

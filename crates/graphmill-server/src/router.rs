@@ -20,7 +20,7 @@ use crate::api::{
 };
 use crate::error::shortened;
 use crate::metrics::Measured;
-use crate::{AppState, Error, access, auth};
+use crate::{AppState, Error, access, auth, known_params};
 
 /// All paths with their descriptions. A test fails when one is added without.
 pub(crate) fn paths() -> OpenApiRouter<AppState> {
@@ -80,6 +80,7 @@ pub fn router(state: AppState) -> Router {
         .method_not_allowed_fallback(unknown_method)
         // Bodies have limits of their own: JSON in `body.rs`, files in `api/upload.rs`.
         .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn(known_params::refuse_unknown))
         .layer(middleware::from_fn_with_state(state.clone(), auth::authenticate))
         .layer(middleware::from_fn_with_state(state.clone(), access::enforce))
         .layer(CatchPanicLayer::custom(panicked))

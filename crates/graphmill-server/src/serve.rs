@@ -225,6 +225,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_search_for_4000_characters_of_three_bytes_fits() {
+        let served = start().await;
+        let query = "%E6%B0%B4%E6%B3%B5".repeat(2_000);
+        let request = format!("GET /api/search?mode=text&q={query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let answer = served.talk(request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{}", &answer[..answer.len().min(300)]);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stalls_is_answered_after_the_idle_time() {
+        let served = start_with(Limits { idle: Duration::from_millis(300), ..Limits::default() }).await;
+        let json = "POST /api/jobs HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+        for head in [json.to_owned(), upload_head(900_000)] {
+            let mut stream = TcpStream::connect(served.address).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut answer = [0; 600];
+            let read = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut answer)).await.unwrap().unwrap();
+            let answer = String::from_utf8_lossy(&answer[..read]);
+            assert!(
+                answer.starts_with("HTTP/1.1 408 ") && answer.contains("nothing was received for 0.3 s"),
+                "{answer}"
+            );
+        }
+    }
+
+    #[tokio::test]
     async fn idle_clients_and_slow_heads_are_cut() {
         let served = start_with(Limits { idle: Duration::from_millis(300), ..Limits::default() }).await;
         for said in

@@ -86,11 +86,20 @@ impl Snapshot {
                 std::thread::sleep(Duration::from_millis(10));
             }
         }
+        drop_free_pages(&copy).map_err(failed)?;
         match fault(&copy).map_err(failed)? {
             None => Ok(()),
             Some(found) => Err(SnapshotError::Damaged { path: self.path.clone(), found }),
         }
     }
+}
+
+/// Pages that hold nothing any more are no part of a copy: what stood on them was deleted (by a version, perhaps, that did not overwrite it).
+fn drop_free_pages(copy: &Connection) -> rusqlite::Result<()> {
+    let mut vacuum = copy.prepare("PRAGMA incremental_vacuum")?;
+    let mut rows = vacuum.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
 }
 
 fn fault(conn: &Connection) -> rusqlite::Result<Option<String>> {
@@ -101,6 +110,25 @@ fn fault(conn: &Connection) -> rusqlite::Result<Option<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_has_nothing_of_what_was_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.db");
+        let writer = Connection::open(&path).unwrap();
+        writer
+            .execute_batch(
+                "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA secure_delete = OFF; PRAGMA journal_mode = WAL; \
+                 CREATE TABLE t (a TEXT) STRICT; INSERT INTO t VALUES (replace(hex(zeroblob(50000)), '00', 'quixotic')); DELETE FROM t",
+            )
+            .unwrap();
+        let target = folder.path().join("copy.db");
+        Snapshot::begin(&path).unwrap().copy_to(&target).unwrap();
+        assert!(!std::fs::read(&target).unwrap().windows(8).any(|w| w == b"quixotic"));
+        let free =
+            |path| Connection::open(path).unwrap().query_row("PRAGMA freelist_count", [], |row| row.get::<_, i64>(0));
+        assert!(free(&path).unwrap() > 50 && free(&target).unwrap() == 0);
+    }
 
     #[test]
     fn a_copy_has_the_moment_of_its_beginning() {

@@ -56,7 +56,7 @@ fn fill(path: &Path, jobs: i64) -> rusqlite::Result<()> {
                 ended,
                 metadata
             ])?;
-            words.execute(params![key, format!("{id}\nmanual-{n}.pdf\nmanuals/manual-{n}.pdf\n")])?;
+            words.execute(params![key, format!("manual-{n}.pdf\nmanuals/manual-{n}.pdf")])?;
         }
     }
     conn.execute_batch(

@@ -196,6 +196,10 @@ impl ContentCache for SqliteContentCache {
         }
     }
 
+    async fn settle_deletions(&self) -> std::result::Result<bool, CacheError> {
+        self.readers.empty_log().await.map_err(cache_error)
+    }
+
     async fn delete_collection(&self, collection: &CollectionId) -> std::result::Result<u64, CacheError> {
         let mut deleted = 0;
         loop {

@@ -86,6 +86,9 @@ pub trait JobStore: CollectionStore {
     /// changes nothing.
     async fn purge_document(&self, delete: &DocumentDelete) -> Result<u64>;
 
+    /// After this no file of the store holds anything of what was deleted before. `false`: somebody still reads an earlier state; to be asked again.
+    async fn settle_deletions(&self) -> Result<bool>;
+
     /// Deletions that were accepted and not finished, oldest first.
     async fn open_document_deletes(&self, limit: u32) -> Result<Vec<DocumentDelete>>;
 

@@ -44,6 +44,10 @@ pub struct JobRecord {
     pub intent: bool,
     /// Not before this instant (pending jobs).
     pub run_at: Timestamp,
+    /// Failures of ours after which it fails.
+    pub max_attempts: u32,
+    /// Pending, and `run_at` has not come.
+    pub later: bool,
 }
 
 /// A job with everything that its page shows.

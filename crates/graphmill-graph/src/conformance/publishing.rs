@@ -1,5 +1,7 @@
 //! Publishing, touching and removing, one writer at a time.
 
+use std::time::Duration;
+
 use graphmill_core::{ChunkFacts, CollectionId, EntityName, Seq};
 
 use super::Backend;
@@ -148,6 +150,7 @@ pub async fn a_touch_moves_the_ticket_alone(backend: &dyn Backend) {
     let draft = Draft::new("a.md", &["A>B"]);
     let counts = draft.put(store, 5).await;
     let before = store.chunks(draft.id(), 0, 10).await.expect("chunks are read");
+    graph.clock.advance(Duration::from_secs(60));
     for _ in 0..2 {
         assert_eq!(store.touch(&touch(&draft, 6)).await.expect("it is answered"), TouchOutcome::Touched(counts));
     }
@@ -155,9 +158,15 @@ pub async fn a_touch_moves_the_ticket_alone(backend: &dyn Backend) {
     assert_eq!((record.seq, record.properties.filename.as_str()), (Seq(6), "renamed.md"));
     assert_eq!(record.properties.mime_type, "text/plain");
     assert_eq!(store.chunks(draft.id(), 0, 10).await.expect("chunks are read"), before);
+    // A change of name or type is one; a touch that changes neither is none.
+    assert!(record.updated_at > record.created_at, "{record:?}");
+    graph.clock.advance(Duration::from_secs(60));
+    assert_eq!(store.touch(&touch(&draft, 7)).await.expect("it is answered"), TouchOutcome::Touched(counts));
+    let again = store.document(draft.id()).await.expect("a document is read").expect("it is there");
+    assert_eq!((again.seq, again.updated_at), (Seq(7), record.updated_at), "nothing changed");
     let late = store.touch(&touch(&draft, 5)).await.expect("it is answered");
-    assert_eq!(late, TouchOutcome::Overtaken { by: Seq(6), deleted: false });
-    assert_eq!(draft.publish(store, 5).await, PublishOutcome::Overtaken { by: Seq(6), deleted: false });
+    assert_eq!(late, TouchOutcome::Overtaken { by: Seq(7), deleted: false });
+    assert_eq!(draft.publish(store, 5).await, PublishOutcome::Overtaken { by: Seq(7), deleted: false });
 }
 
 /// Other content, other settings, quarantined chunks, nothing published, a tombstone: all stages must run.

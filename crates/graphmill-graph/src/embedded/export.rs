@@ -1,5 +1,5 @@
 //! The export of the embedded graph: one read transaction writes a spool file at full speed, which the caller then reads as slowly as it
-//! likes without holding back the write-ahead log.
+//! likes without holding back the write-ahead log. Where there is no room for a spool, the caller reads from the transaction itself.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use graphmill_core::{ChunkId, CollectionId, CommunityId, EntityId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use tokio::sync::mpsc::Sender;
 
 use super::collections::collection_key;
 use super::documents;
@@ -27,8 +28,6 @@ use crate::{Error, Result};
 
 /// Bytes of whole lines that the stream hands out at once, about.
 const PIECE: usize = 64 << 10;
-
-type Out = ExportWriter<BufWriter<File>>;
 
 /// A spool file that is gone as soon as nobody has it open.
 fn spool_beside(path: &Path) -> Result<File> {
@@ -53,7 +52,53 @@ fn spool_error(error: std::io::Error) -> Error {
 
 /// Writes the export of a collection into a spool beside `path` and rewinds it.
 pub(super) fn write_spool(conn: &Connection, path: &Path, collection: &CollectionId) -> Result<BufReader<File>> {
-    let mut out = ExportWriter::new(BufWriter::with_capacity(256 << 10, spool_beside(path)?));
+    let out = write_lines(conn, collection, BufWriter::with_capacity(256 << 10, spool_beside(path)?))?;
+    let mut file = out.into_inner().map_err(|e| spool_error(e.into_error()))?;
+    file.rewind().map_err(spool_error)?;
+    Ok(BufReader::with_capacity(PIECE, file))
+}
+
+/// Writes the export of a collection to whoever listens, as fast as it is taken: for a disk that has no room for a spool. A slow listener holds back the
+/// write-ahead log meanwhile.
+pub(super) fn write_directly(conn: &Connection, collection: &CollectionId, listener: Sender<Result<Bytes>>) {
+    let pieces = Pieces { listener: listener.clone(), piece: Vec::with_capacity(PIECE + 4096) };
+    if let Err(error) = write_lines(conn, collection, pieces) {
+        // Nobody listens any more when this fails.
+        let _ = listener.blocking_send(Err(error));
+    }
+}
+
+/// Sends whole lines, some at a time.
+struct Pieces {
+    listener: Sender<Result<Bytes>>,
+    piece: Vec<u8>,
+}
+
+impl Pieces {
+    fn send(&mut self) -> std::io::Result<()> {
+        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE + 4096));
+        self.listener.blocking_send(Ok(piece.into())).map_err(|_| std::io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.piece.extend_from_slice(bytes);
+        // Within a line of JSON there is no line end.
+        if self.piece.len() >= PIECE && self.piece.ends_with(b"\n") {
+            self.send()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        if self.piece.is_empty() { Ok(()) } else { self.send() }
+    }
+}
+
+/// Writes the export of a collection.
+fn write_lines<W: Write>(conn: &Connection, collection: &CollectionId, out: W) -> Result<W> {
+    let mut out = ExportWriter::new(out);
     let key = collection_key(conn, collection)?;
     let normaliser = match key {
         Some(key) => conn.query_row("SELECT normaliser FROM collection WHERE key = ?1", [key], |row| row.get(0))?,
@@ -70,9 +115,7 @@ pub(super) fn write_spool(conn: &Connection, path: &Path, collection: &Collectio
     }
     let mut out = out.finish().map_err(spool_error)?;
     out.flush().map_err(spool_error)?;
-    let mut file = out.into_inner().map_err(|e| spool_error(e.into_error()))?;
-    file.rewind().map_err(spool_error)?;
-    Ok(BufReader::with_capacity(PIECE, file))
+    Ok(out)
 }
 
 /// The next whole lines of a spool; `None` at its end.
@@ -86,11 +129,11 @@ pub(super) fn next_piece(spool: &mut BufReader<File>) -> Result<Option<Bytes>> {
     Ok((!piece.is_empty()).then(|| piece.into()))
 }
 
-fn write(out: &mut Out, line: Line) -> Result<()> {
+fn write<W: Write>(out: &mut ExportWriter<W>, line: Line) -> Result<()> {
     out.line(&line).map_err(spool_error)
 }
 
-fn write_documents(conn: &Connection, collection: i64, out: &mut Out) -> Result<()> {
+fn write_documents<W: Write>(conn: &Connection, collection: i64, out: &mut ExportWriter<W>) -> Result<()> {
     let mut statement = conn.prepare("SELECT id FROM document WHERE collection = ?1 ORDER BY id")?;
     let mut rows = statement.query([collection])?;
     while let Some(row) = rows.next()? {
@@ -101,7 +144,12 @@ fn write_documents(conn: &Connection, collection: i64, out: &mut Out) -> Result<
     Ok(())
 }
 
-fn write_chunks(conn: &Connection, collection: i64, name: &CollectionId, out: &mut Out) -> Result<()> {
+fn write_chunks<W: Write>(
+    conn: &Connection,
+    collection: i64,
+    name: &CollectionId,
+    out: &mut ExportWriter<W>,
+) -> Result<()> {
     let mut statement = conn.prepare(
         "SELECT c.id, d.id, p.chunk_index, p.start_char, p.end_char, p.page_start, p.page_end, p.heading_path, \
          c.text, c.token_count, c.flags, c.content_hash, c.facts, c.context FROM chunk c CROSS JOIN placement p ON p.chunk = c.key \
@@ -137,7 +185,7 @@ fn chunk_record(row: &Row<'_>) -> Result<ChunkRecord> {
     })
 }
 
-fn write_entities(conn: &Connection, collection: i64, out: &mut Out) -> Result<()> {
+fn write_entities<W: Write>(conn: &Connection, collection: i64, out: &mut ExportWriter<W>) -> Result<()> {
     let sql = "SELECT id, mentions, documents, fold FROM entity WHERE collection = ?1 ORDER BY id";
     let mut statement = conn.prepare(sql)?;
     let mut rows = statement.query([collection])?;
@@ -148,7 +196,7 @@ fn write_entities(conn: &Connection, collection: i64, out: &mut Out) -> Result<(
     Ok(())
 }
 
-fn write_relations(conn: &Connection, collection: i64, out: &mut Out) -> Result<()> {
+fn write_relations<W: Write>(conn: &Connection, collection: i64, out: &mut ExportWriter<W>) -> Result<()> {
     let mut sources = conn.prepare("SELECT key, id FROM entity WHERE collection = ?1 ORDER BY id")?;
     let mut relations = conn.prepare(
         "SELECT t.id, r.support, r.strength, r.fold FROM relation r CROSS JOIN entity t ON t.key = r.target \
@@ -166,7 +214,7 @@ fn write_relations(conn: &Connection, collection: i64, out: &mut Out) -> Result<
     Ok(())
 }
 
-fn write_similarities(conn: &Connection, collection: i64, out: &mut Out) -> Result<()> {
+fn write_similarities<W: Write>(conn: &Connection, collection: i64, out: &mut ExportWriter<W>) -> Result<()> {
     let Some(layer) = layers::row(conn, collection, Layer::Similarities)?.filter(|row| row.generation > 0) else {
         return Ok(());
     };
@@ -194,7 +242,7 @@ fn write_similarities(conn: &Connection, collection: i64, out: &mut Out) -> Resu
 }
 
 /// Communities are named in a first pass, which keeps names alone, and written in a second.
-fn write_communities(conn: &Connection, collection: i64, out: &mut Out) -> Result<()> {
+fn write_communities<W: Write>(conn: &Connection, collection: i64, out: &mut ExportWriter<W>) -> Result<()> {
     let Some(layer) = layers::row(conn, collection, Layer::Communities)?.filter(|row| row.generation > 0) else {
         return Ok(());
     };

@@ -5,7 +5,8 @@
 //! - Words: immutable segments of up to some thousand chunks with a list a word (`text.rs`, `postings.rs`); small ones are merged (`merge.rs`).
 //! - Vectors: blocks of rounded vectors, with a bound of what rounding did (`vectors.rs`, `codes.rs`).
 //!
-//! A damaged or foreign file is removed and made again.
+//! A damaged or foreign file is removed and made again. When it cannot be written (the disk is full), a search takes the words that it lacks into memory and
+//! compares the vectors of the graph themselves: slower, and the same answer.
 
 mod codes;
 mod merge;
@@ -76,6 +77,13 @@ impl Fault {
         };
         // Unknown: a table or column that is not there. A type that was not expected has no code.
         matches!(code, None | Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown))
+    }
+
+    /// Whether the index cannot be written now (a full disk, mostly) and searches have to do without its newest part.
+    fn is_no_room(&self) -> bool {
+        use ErrorCode::{CannotOpen, DiskFull, ReadOnly, SystemIoFailure};
+        let Self::Index(error) = self else { return false };
+        matches!(error.sqlite_error_code(), Some(DiskFull | SystemIoFailure | CannotOpen | ReadOnly))
     }
 
     fn into_error(self) -> Error {
@@ -196,6 +204,14 @@ impl SearchIndex {
         })
     }
 
+    /// Empties the write-ahead log; `false`: somebody reads an earlier state. Blocking.
+    pub(super) fn empty_log(&self) -> Result<bool> {
+        if !self.path.exists() {
+            return Ok(true);
+        }
+        graphmill_sqlite::empty_log(&self.path).map_err(|e| Fault::Index(e).into_error())
+    }
+
     /// Runs `search`; when the index turns out to be damaged, once more after making it anew.
     fn healing<T>(&self, search: impl Fn() -> Outcome<T>) -> Result<T> {
         match search() {
@@ -296,6 +312,7 @@ fn open_writer(path: &Path) -> Outcome<Connection> {
     // A loss of power may take the newest writes, together with the marks of how far they went.
     conn.pragma_update(None, "synchronous", "NORMAL")?;
     conn.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+    conn.pragma_update(None, "secure_delete", true)?;
     conn.pragma_update(None, "journal_size_limit", 16 << 20)?;
     if (owner, format) == (0, 0) {
         conn.execute_batch(&format!(
@@ -305,6 +322,14 @@ fn open_writer(path: &Path) -> Outcome<Connection> {
     } else if (owner, format) != (APPLICATION_ID, FORMAT) {
         return Err(Fault::Damaged);
     }
+    Ok(conn)
+}
+
+/// An index in memory alone, for what the file has no room for.
+fn open_in_memory() -> Outcome<Connection> {
+    let conn = Connection::open_in_memory()?;
+    prepare(&conn)?;
+    conn.execute_batch(include_str!("index/schema.sql"))?;
     Ok(conn)
 }
 

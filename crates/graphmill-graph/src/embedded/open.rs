@@ -73,6 +73,8 @@ fn prepare_writer(conn: &Connection, options: &EmbeddedOptions) -> Result<()> {
         )));
     }
     set_cache(conn, options.writer_cache)?;
+    // What is deleted is overwritten: a purge, a later backup and whoever reads the disk find nothing of it.
+    conn.pragma_update(None, "secure_delete", true)?;
     conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     conn.pragma_update(None, "journal_size_limit", LOG_SIZE_LIMIT)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;

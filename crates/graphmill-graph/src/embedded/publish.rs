@@ -168,7 +168,8 @@ pub(super) fn touch(conn: &Connection, touch: &Touch, now: Timestamp) -> Result<
     }
     let moved = conn
         .prepare_cached(
-            "UPDATE document SET seq = ?2, filename = ?3, mime_type = ?4, updated_at = ?5, \
+            "UPDATE document SET seq = ?2, filename = ?3, mime_type = ?4, \
+             updated_at = CASE WHEN filename = ?3 AND mime_type = ?4 THEN updated_at ELSE ?5 END, \
              folded = ?8 || char(10) || substr(folded, instr(folded, char(10)) + 1) WHERE key = ?1 AND content_hash = ?6 AND settings_hash = ?7 AND quarantined_chunks = 0",
         )?
         .execute(params![

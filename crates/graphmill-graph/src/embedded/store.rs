@@ -225,6 +225,14 @@ impl GraphStore for EmbeddedGraph {
         self.read_collection(collection, move |conn, key| index.compact(conn, key)).await
     }
 
+    async fn settle_deletions(&self) -> Result<bool> {
+        let (index, path) = (Arc::clone(&self.index), self.path.clone());
+        let settle = move || Ok(graphmill_sqlite::empty_log(&path)? && index.empty_log()?);
+        tokio::task::spawn_blocking(settle)
+            .await
+            .map_err(|e| Error::Backend(format!("a log could not be emptied: {e}")))?
+    }
+
     async fn sweep_retired_spaces(&self, collection: &CollectionId) -> Result<u64> {
         let collection = collection.clone();
         let sweep = move |conn: &rusqlite::Connection| vectors::sweep_retired(conn, &collection);
@@ -293,12 +301,14 @@ impl GraphStore for EmbeddedGraph {
     }
 
     async fn export(&self, collection: &CollectionId) -> Result<BoxStream<'static, Result<Bytes>>> {
-        let (conn, path, collection) = (self.readers.own()?, self.path.clone(), collection.clone());
+        let (conn, path, of) = (self.readers.own()?, self.path.clone(), collection.clone());
         let ended = |e| Error::Backend(format!("the export did not end: {e}"));
-        let spool = tokio::task::spawn_blocking(move || {
-            in_snapshot(&conn, |conn| export::write_spool(conn, &path, &collection))
-        });
-        let spool = spool.await.map_err(ended)??;
+        let spool =
+            tokio::task::spawn_blocking(move || in_snapshot(&conn, |conn| export::write_spool(conn, &path, &of)));
+        let spool = match spool.await.map_err(ended)? {
+            Err(Error::Full(_)) => return self.export_directly(collection),
+            spool => spool?,
+        };
         Ok(stream::try_unfold(spool, move |mut spool| async move {
             let read = tokio::task::spawn_blocking(move || export::next_piece(&mut spool).map(|piece| (piece, spool)));
             let (piece, spool) = read.await.map_err(ended)??;
@@ -535,6 +545,24 @@ impl EmbeddedGraph {
             Ok(())
         };
         self.readers.read(forget).await
+    }
+
+    /// An export without a spool.
+    fn export_directly(&self, collection: &CollectionId) -> Result<BoxStream<'static, Result<Bytes>>> {
+        let (conn, collection) = (self.readers.own()?, collection.clone());
+        let (pieces, listener) = tokio::sync::mpsc::channel(PAGES_AHEAD);
+        tokio::task::spawn_blocking(move || {
+            let told = pieces.clone();
+            let read = in_snapshot(&conn, |conn| {
+                export::write_directly(conn, &collection, pieces);
+                Ok(())
+            });
+            if let Err(error) = read {
+                let _ = told.blocking_send(Err(error));
+            }
+        });
+        Ok(stream::unfold(listener, |mut listener| async move { listener.recv().await.map(|piece| (piece, listener)) })
+            .boxed())
     }
 
     async fn sweep_generations(&self, run: &LayerRun) -> Result<()> {

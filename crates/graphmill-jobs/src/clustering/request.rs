@@ -9,9 +9,6 @@ use serde_json::{Map, Value};
 
 use crate::layers::{dedupe_key, exclusive_key};
 
-/// Failures of ours that are tried again before a clustering fails.
-const MAX_ATTEMPTS: u32 = 5;
-
 /// Largest resolution.
 const MOST_RESOLUTION: f64 = 100.0;
 /// Smallest step of a resolution.
@@ -59,7 +56,8 @@ impl ClusteringOptions {
         let seed = match given("seed") {
             None => default.seed,
             Some(value) => {
-                value.as_u64().ok_or_else(|| format!("the field seed is {value}; it is a whole number from 0"))?
+                let range = || format!("the field seed is {value}; it is a whole number from 0 to {}", u64::MAX);
+                value.as_u64().ok_or_else(range)?
             }
         };
         let max_levels = match given("max_levels") {
@@ -113,7 +111,7 @@ impl ClusteringOptions {
             stages: asked_for.map(|&(_, name, weight)| StagePlan { name: name.to_owned(), weight }).collect(),
             priority: 0,
             delay: Duration::ZERO,
-            max_attempts: MAX_ATTEMPTS,
+            max_attempts: crate::USUAL_ATTEMPTS,
             document: None,
             blobs: Vec::new(),
         }
@@ -154,6 +152,7 @@ mod tests {
             (json!({"resolution": "1"}), "resolution is \"1\""),
             (json!({"seed": -1}), "seed is -1"),
             (json!({"seed": 1.5}), "seed is 1.5"),
+            (json!({"seed": 1e20}), "from 0 to 18446744073709551615"),
             (json!({"max_levels": 0}), "from 1 to 100"),
             (json!({"generate_summaries": "yes"}), "true or false"),
         ] {

@@ -11,9 +11,6 @@ use graphmill_store::requests::{DocumentTicket, NewJob, StagePlan, TicketKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-/// Failures of ours that are tried again before an ingestion fails.
-const MAX_ATTEMPTS: u32 = 5;
-
 /// Stages with their weight in the job's progress, from the cost that they have with offline models.
 const STAGES: &[(&str, u32)] =
     &[("loading", 10), ("chunking", 5), ("embedding", 20), (super::EXTRACTION, 45), ("persistence", 20)];
@@ -35,6 +32,11 @@ impl Default for IngestionOptions {
     fn default() -> Self {
         Self { extract_entities: true, chunk_size: 1000, chunk_overlap: 200, force: false }
     }
+}
+
+/// What chunks of `size` characters share when nobody says: a fifth, 200 at most.
+pub fn usual_overlap(size: u64) -> u64 {
+    (size / 5).min(IngestionOptions::default().chunk_overlap)
 }
 
 impl IngestionOptions {
@@ -61,10 +63,13 @@ impl ChosenOptions {
     /// The options of a job in a collection with these settings.
     pub fn over(self, settings: &CollectionSettings) -> IngestionOptions {
         let usual = IngestionOptions::default();
+        let chunk_size = self.chunk_size.or(settings.chunk_size).unwrap_or(usual.chunk_size);
+        // The collection's overlap was chosen for its own size: it holds for another one that it fits.
+        let of_collection = settings.chunk_overlap.filter(|overlap| self.chunk_size.is_none() || *overlap < chunk_size);
         IngestionOptions {
             extract_entities: self.extract_entities.or(settings.extract_entities).unwrap_or(usual.extract_entities),
-            chunk_size: self.chunk_size.or(settings.chunk_size).unwrap_or(usual.chunk_size),
-            chunk_overlap: self.chunk_overlap.or(settings.chunk_overlap).unwrap_or(usual.chunk_overlap),
+            chunk_size,
+            chunk_overlap: self.chunk_overlap.or(of_collection).unwrap_or_else(|| usual_overlap(chunk_size)),
             force: self.force,
         }
     }
@@ -228,7 +233,7 @@ fn new_job(upload: Upload, kind: TicketKind, extra: Map<String, Value>) -> NewJo
         stages,
         priority,
         delay: Duration::ZERO,
-        max_attempts: MAX_ATTEMPTS,
+        max_attempts: crate::USUAL_ATTEMPTS,
         document: Some(ticket),
         exclusive_key: None,
         dedupe_key: None,
@@ -264,6 +269,30 @@ mod tests {
         );
         let without = IngestionOptions { extract_entities: false, ..IngestionOptions::default() };
         assert_eq!(names(without), ["loading", "chunking", "embedding", "persistence"]);
+    }
+
+    #[test]
+    fn an_overlap_that_nobody_chose_follows_the_size() {
+        let settings =
+            |size, overlap| CollectionSettings { chunk_size: size, chunk_overlap: overlap, ..Default::default() };
+        let over = |size, overlap, settings: &CollectionSettings| {
+            let chosen = ChosenOptions { chunk_size: size, chunk_overlap: overlap, ..ChosenOptions::default() };
+            let options = chosen.over(settings);
+            (options.chunk_size, options.chunk_overlap)
+        };
+        let none = settings(None, None);
+        assert_eq!(over(None, None, &none), (1000, 200));
+        assert_eq!(over(Some(100), None, &none), (100, 20));
+        assert_eq!(over(Some(5000), None, &none), (5000, 200));
+        assert_eq!(over(Some(100), Some(100), &none), (100, 100), "what was chosen stays, and is refused");
+        assert_eq!(over(None, None, &settings(Some(50), None)), (50, 10));
+        assert_eq!(over(Some(900), None, &settings(Some(400), Some(40))), (900, 40));
+        assert_eq!(over(Some(30), None, &settings(Some(400), Some(40))), (30, 6));
+        assert_eq!(
+            over(None, None, &settings(Some(30), Some(40))),
+            (30, 40),
+            "a collection's own are refused where they are set"
+        );
     }
 
     #[test]

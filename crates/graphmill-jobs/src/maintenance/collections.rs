@@ -8,6 +8,7 @@ use graphmill_core::CollectionId;
 use graphmill_store::collection_store::CollectionDeletion;
 
 use super::Stores;
+use super::deletes::{PurgeError, settle};
 
 /// Jobs cancelled in one step.
 const CANCEL: u32 = 500;
@@ -26,6 +27,8 @@ enum Phase {
     Graph,
     Cache,
     Jobs,
+    /// Nothing of it is left in a file.
+    Settle,
     Finish,
 }
 
@@ -54,6 +57,8 @@ enum Error {
     Graph(#[from] graphmill_graph::Error),
     #[error(transparent)]
     Cache(#[from] graphmill_core::CacheError),
+    #[error(transparent)]
+    Settling(#[from] PurgeError),
 }
 
 impl Deletions {
@@ -74,7 +79,7 @@ impl Deletions {
             let phase = known.map_or(Phase::Mark, |(_, phase)| *phase);
             let done = match step(stores, &name, &deletion, phase).await {
                 Ok(Some(next)) => {
-                    let waits = next == Phase::Cancel && phase == Phase::Cancel;
+                    let waits = next == phase && matches!(next, Phase::Cancel | Phase::Settle);
                     self.0.insert(name, (deletion, next));
                     if waits { Round::Waiting } else { Round::More }
                 }
@@ -138,8 +143,10 @@ async fn step(
         }
         Phase::Jobs => {
             delete_files(stores, stores.jobs.next_blobs_of_collection(name, JOBS).await?).await?;
-            if stores.jobs.delete_jobs_of_collection(name, JOBS).await? { Phase::Finish } else { Phase::Jobs }
+            if stores.jobs.delete_jobs_of_collection(name, JOBS).await? { Phase::Settle } else { Phase::Jobs }
         }
+        Phase::Settle if settle(stores).await? => Phase::Finish,
+        Phase::Settle => Phase::Settle,
         Phase::Finish => {
             stores.jobs.finish_collection_delete(name).await?;
             return Ok(None);

@@ -19,6 +19,8 @@ const BATCH: u32 = 100;
 const JOB_ENDS: Duration = Duration::from_millis(20);
 /// Looks for the end of a document's jobs before its purge is put off.
 const JOB_ENDS_LOOKS: u32 = 100;
+/// Tries to empty the logs before a purge is put off; each waits for a moment itself.
+const SETTLE_LOOKS: u32 = 10;
 
 pub(super) async fn run(stores: Stores, wake: Arc<Notify>, every: Duration) {
     let mut collections = Deletions::default();
@@ -98,13 +100,49 @@ async fn finish_purges(stores: &Stores, purges: Vec<(DocumentDelete, Removed)>) 
         }
     }
     graphmill_core::fault_point!("document_purge.after_index");
-    let mut failed = !kept.is_empty();
-    for (delete, removed) in purges {
-        if !kept.contains(&delete.collection) {
-            failed |= finish(stores, &delete, removed).await.is_err();
+    let (done, left): (Vec<_>, Vec<_>) = purges.into_iter().partition(|(delete, _)| !kept.contains(&delete.collection));
+    if done.is_empty() {
+        return if left.is_empty() { Ok(()) } else { Err(()) };
+    }
+    // Files go first: their names stand in rows.
+    let mut freed = Vec::with_capacity(done.len());
+    for (_, removed) in &done {
+        freed.push(delete_unnamed(stores, removed.blobs.clone()).await);
+    }
+    match settle(stores).await {
+        Ok(true) => {}
+        Ok(false) => {
+            tracing::info!("a purge waits for somebody who reads an earlier state (a backup, an export)");
+            return Err(());
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a purge cannot empty a write-ahead log yet; it is tried again");
+            return Err(());
         }
     }
+    graphmill_core::fault_point!("document_purge.after_settling");
+    let mut failed = !left.is_empty();
+    for ((delete, mut removed), freed) in done.into_iter().zip(freed) {
+        if let Some(purged) = &mut removed.purged {
+            purged.bytes += freed;
+        }
+        failed |= finish(stores, &delete, Removed { blobs: Vec::new(), ..removed }).await.is_err();
+    }
     if failed { Err(()) } else { Ok(()) }
+}
+
+/// Waits a moment until no file of the stores holds anything of what was removed; `false`: somebody still reads an earlier state.
+pub(super) async fn settle(stores: &Stores) -> Result<bool, PurgeError> {
+    for _ in 0..SETTLE_LOOKS {
+        if stores.graph.settle_deletions().await?
+            && stores.jobs.settle_deletions().await?
+            && stores.cache.settle_deletions().await?
+        {
+            return Ok(true);
+        }
+        tokio::time::sleep(JOB_ENDS).await;
+    }
+    Ok(false)
 }
 
 /// The last step of a deletion.
@@ -167,7 +205,7 @@ async fn purge(stores: &Stores, delete: &DocumentDelete) -> Result<Purged, ()> {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum PurgeError {
+pub(super) enum PurgeError {
     #[error(transparent)]
     Jobs(#[from] graphmill_store::Error),
     #[error(transparent)]

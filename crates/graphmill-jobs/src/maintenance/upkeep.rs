@@ -21,6 +21,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
 /// Jobs of before that are looked at.
 const LOOK_BACK: u32 = 20;
 
+/// Waiting jobs read at once.
+const PAGE: u32 = 200;
+
 /// Makes the job that brings the layers of a collection up.
 pub type MakeJob = Arc<dyn Fn(CollectionId) -> NewJob + Send + Sync>;
 
@@ -96,12 +99,8 @@ impl Upkeep {
         }
         let now = self.clock.now();
         let Some(published) = published.filter(|at| now.since(*at) >= self.quiet) else { return Ok(false) };
-        for job_type in [JobType::Reindex, JobType::Clustering] {
-            for status in [JobStatus::Pending, JobStatus::Running] {
-                if !self.jobs_of(collection, job_type, Some(status), 1).await?.is_empty() {
-                    return Ok(false);
-                }
-            }
+        if self.is_busy(collection, made.job_type, now).await? {
+            return Ok(false);
         }
         let before = self.jobs_of(collection, made.job_type, None, LOOK_BACK).await?;
         if !is_due(&before, published, now, self.quiet) {
@@ -135,6 +134,43 @@ impl Upkeep {
             Some(newest) => Some(newest.max(since)),
             None => (known || number > 0).then_some(since),
         })
+    }
+
+    /// Whether a job over the layers runs or is about to, or the type of upkeep's own is paused. One that waits for a time to come, or whose type is paused,
+    /// may do so for years: it says nothing about the layers of today.
+    async fn is_busy(&self, collection: &CollectionId, own: JobType, now: Timestamp) -> Result<bool, Error> {
+        let types = self.jobs.job_types(Some(collection)).await?;
+        let paused = |job_type| types.iter().any(|t| t.job_type == job_type && t.paused);
+        if paused(own) {
+            return Ok(true);
+        }
+        for job_type in [JobType::Reindex, JobType::Clustering] {
+            if !self.jobs_of(collection, job_type, Some(JobStatus::Running), 1).await?.is_empty()
+                || (!paused(job_type) && self.has_due(collection, job_type, now).await?)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a pending job of the type waits for nothing but a worker or another job.
+    async fn has_due(&self, collection: &CollectionId, job_type: JobType, now: Timestamp) -> Result<bool, Error> {
+        let filter = JobFilter {
+            status: Some(JobStatus::Pending),
+            job_type: Some(job_type),
+            collection: Some(collection.clone()),
+            ..JobFilter::default()
+        };
+        let mut start = PageStart::Offset(0);
+        loop {
+            let page = self.jobs.list(&filter, start, PAGE).await?;
+            if page.jobs.iter().any(|job| !job.later || job.run_at <= now) {
+                return Ok(true);
+            }
+            let Some(next) = page.next_cursor else { return Ok(false) };
+            start = PageStart::Cursor(next);
+        }
     }
 
     async fn jobs_of(
@@ -198,6 +234,8 @@ mod tests {
             priority: 0,
             intent: false,
             run_at: at(created),
+            max_attempts: 5,
+            later: false,
         }
     }
 

@@ -10,8 +10,6 @@ use serde_json::{Map, Value};
 use crate::layers::{dedupe_key, exclusive_key};
 use crate::{Error, Result};
 
-/// Failures of ours that are tried again before a reindex fails.
-const MAX_ATTEMPTS: u32 = 5;
 /// Most neighbours of a chunk.
 const MOST_NEIGHBOURS: u64 = 100;
 
@@ -109,7 +107,7 @@ impl ReindexOptions {
             stages: asked_for.map(|&(_, name, weight)| StagePlan { name: name.to_owned(), weight }).collect(),
             priority: 0,
             delay: Duration::ZERO,
-            max_attempts: MAX_ATTEMPTS,
+            max_attempts: crate::USUAL_ATTEMPTS,
             document: None,
             blobs: Vec::new(),
         }

@@ -1,6 +1,6 @@
 //! `GET /api/backup`: jobs, graph, vectors, cache and blobs of one moment as a tar archive (`graphmill backup` writes and checks it, `graphmill restore` reads it).
 //! Jobs go on meanwhile. When it cannot be finished, the connection is cut: a whole archive ends with the entry that counts. 409 `backup_running`: one at
-//! a time. 507: no room for the copies of the databases. Not for keys that are bound to a collection (404).
+//! a time. 507: no room for the copies of the databases. Not for keys that may only read (403) or are bound to a collection (404).
 
 use axum::body::Body;
 use axum::extract::State;
@@ -8,15 +8,17 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use graphmill_core::ErrorCode;
 
+use crate::caller::Caller;
 use crate::openapi::refusals;
 use crate::{AppState, BackupRefused, Error, Result, Scope};
 
 refusals! {
-    /// There is a backup under way, or the key is bound to a collection.
+    /// There is a backup under way, or the key is bound to a collection or may only read.
     CannotBackUp {
         BackupRunning => "a backup is being made already",
         GraphElsewhere => "the graph is on a Neo4j server, which makes its own backups",
         NotFound => "there is no path /api/backup",
+        Forbidden => "the key reader may only read, and a backup needs a key that may do everything",
     }
 }
 
@@ -42,11 +44,12 @@ struct Archive(Vec<u8>);
         CannotBackUp,
     )
 )]
-pub(crate) async fn handle(State(state): State<AppState>, scope: Scope) -> Result<Response> {
+pub(crate) async fn handle(State(state): State<AppState>, caller: Caller, scope: Scope) -> Result<Response> {
     if scope.bound().is_some() {
         return Err(Error::not_found("there is no path /api/backup")
             .hint("a backup holds all collections; use a key that is bound to none"));
     }
+    caller.check_backs_up()?;
     let pieces = state.services.backup.begin().await.map_err(refused)?;
     let headers = [
         (header::CONTENT_TYPE, "application/x-tar"),

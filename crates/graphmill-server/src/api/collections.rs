@@ -6,7 +6,7 @@ pub(crate) mod delete;
 pub(crate) mod list;
 pub(crate) mod show;
 
-use graphmill_core::{CollectionId, CollectionSettings, ErrorCode, Timestamp};
+use graphmill_core::{CollectionId, CollectionSettings, ErrorCode, Quota, Timestamp};
 use graphmill_graph::records::SpaceState;
 use graphmill_jobs::ingestion::ChosenOptions;
 use graphmill_models::ModelChoice;
@@ -14,8 +14,20 @@ use graphmill_store::collection_store::{CollectionDeletion, CollectionRecord};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::body::Fields;
 use crate::openapi::refusals;
 use crate::{AppState, Error, Result, Scope};
+
+/// Fields of the settings.
+const SETTINGS: &[&str] = &[
+    "embedding_model",
+    "extraction_model",
+    "chunk_size",
+    "chunk_overlap",
+    "extract_entities",
+    "entity_types",
+    "quota",
+];
 
 refusals! {
     /// The key is bound to a collection.
@@ -205,11 +217,28 @@ struct QuotaRequest {
 
 /// Settings of a request that can be kept: known fields, a chunk that is larger than its overlap, models that there is a server for.
 fn checked(state: &AppState, settings: Map<String, Value>) -> Result<CollectionSettings> {
-    let settings: CollectionSettings = serde_json::from_value(Value::Object(settings))
-        .map_err(|e| Error::invalid(format!("the field settings: {e}")))?;
-    let settings = settings.checked().map_err(Error::invalid)?;
+    let settings = read(settings)?.checked().map_err(Error::invalid)?;
     ChosenOptions::default().over(&settings).chunking().map_err(|e| Error::invalid(format!("the settings: {e}")))?;
     state.services.models.of(&ModelChoice::from(&settings)).map_err(|e| Error::invalid(e.to_string()))?;
+    Ok(settings)
+}
+
+/// The fields of `settings`, each with a message that names it as it stands in the body.
+fn read(settings: Map<String, Value>) -> Result<CollectionSettings> {
+    let mut fields = Fields::within("settings", settings);
+    let mut quota = Fields::within("settings.quota", fields.object("quota")?.unwrap_or_default());
+    let count = |fields: &mut Fields, name| Ok::<_, Error>(fields.number(name, 0, i64::MAX)?.map(i64::unsigned_abs));
+    let settings = CollectionSettings {
+        embedding_model: fields.text("embedding_model")?,
+        extraction_model: fields.text("extraction_model")?,
+        chunk_size: count(&mut fields, "chunk_size")?,
+        chunk_overlap: count(&mut fields, "chunk_overlap")?,
+        extract_entities: fields.flag("extract_entities")?,
+        entity_types: fields.texts("entity_types")?,
+        quota: Quota { documents: count(&mut quota, "documents")?, bytes: count(&mut quota, "bytes")? },
+    };
+    quota.finish(&["documents", "bytes"])?;
+    fields.finish(SETTINGS)?;
     Ok(settings)
 }
 

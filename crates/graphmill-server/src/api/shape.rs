@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use graphmill_core::{CollectionId, DocumentId, JobId, JobStatus, JobType, StageStatus, Timestamp};
 use graphmill_graph::records::DocumentRecord;
+use graphmill_jobs::USUAL_ATTEMPTS;
 use graphmill_store::records::{AttemptRecord, JobDetail, JobErrorRecord, JobRecord, StageRecord};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -27,10 +28,21 @@ pub(crate) struct JobShape {
     completed_at: Option<Timestamp>,
     /// What the job is about, and its results.
     metadata: Map<String, Value>,
+    /// It waits for this instant, or was to wait for it and ended before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_at: Option<Timestamp>,
+    /// Higher is earlier; absent: 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<i32>,
+    /// Failures after which it fails; absent: 5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_attempts: Option<u32>,
 }
 
 impl From<JobRecord> for JobShape {
     fn from(job: JobRecord) -> Self {
+        // Cancelled before its time came.
+        let ended_unbegun = job.completed_at.is_some_and(|ended| ended < job.run_at) && job.started_at.is_none();
         Self {
             job_id: job.id,
             job_type: job.job_type,
@@ -41,6 +53,9 @@ impl From<JobRecord> for JobShape {
             started_at: job.started_at,
             completed_at: job.completed_at,
             metadata: job.metadata,
+            run_at: (job.later || ended_unbegun).then_some(job.run_at),
+            priority: (job.priority != 0).then_some(job.priority),
+            max_attempts: (job.max_attempts != USUAL_ATTEMPTS).then_some(job.max_attempts),
         }
     }
 }

@@ -25,7 +25,7 @@ use graphmill_store::records::{JobRecord, KeptAnswer};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::body::drain;
+use crate::body::{Silence, drain};
 use crate::error::FULL_HINT;
 use crate::idempotency::{Ticket, kept};
 use crate::multipart::Multipart;
@@ -40,7 +40,7 @@ refusals! {
         EmptyFile => "empty.pdf: the file has no bytes",
         NoText => "blank.txt: there is no text: it holds only white space",
         NotFound => "there is no collection \"team-b\"",
-        RequestTimeout => "the body did not come for 60 s",
+        RequestTimeout => "nothing was received for 60 s; send the request again",
         TooLarge => "big.pdf: the file is larger than the limit of 50 MB (52428800 bytes)",
         WrongContentType => "the body is \"application/pdf\"; this path takes multipart/form-data",
         UnsupportedFormat => "x.bin: the file is of no accepted type",
@@ -66,8 +66,8 @@ struct UploadForm {
     /// Characters of a chunk.
     #[schema(minimum = 1, maximum = 100_000, default = 1000)]
     chunk_size: Option<u64>,
-    /// Characters that a chunk shares with the one before; fewer than it has.
-    #[schema(minimum = 0, default = 200)]
+    /// Characters that a chunk shares with the one before; fewer than it has. Left out: a fifth of `chunk_size`, 200 at most.
+    #[schema(minimum = 0)]
     chunk_overlap: Option<u64>,
     /// Higher is earlier.
     #[schema(minimum = -1000, maximum = 1000, default = 0)]
@@ -156,7 +156,7 @@ pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, request:
         }
     };
     let (parts, body) = request.into_parts();
-    let mut multipart = Multipart::new(&parts.headers, body)?;
+    let mut multipart = Multipart::new(&parts.headers, body, Silence::of(&parts.extensions))?;
     let received = receive::receive(&state, &scope, &mut multipart).await;
     // What is left of the body is read for a moment: a client that is still sending has to get the answer.
     drain(multipart.into_rest());

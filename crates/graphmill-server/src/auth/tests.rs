@@ -94,8 +94,12 @@ async fn a_token_in_the_query_is_for_streams_alone_and_goes_no_further() {
         let request = Request::post("/api/upload").header("authorization", bearer(&token)).header("content-type", kind);
         assert_eq!(server.send(request.body(Body::from(form)).unwrap()).await.status, 202);
     }
+    // Elsewhere it is no parameter, also beside a right key, and is not repeated.
     let path = format!("/api/jobs?limit=1&token={token}&status=pending");
     let answer = call(&server, "GET", &path, Some(&bearer(&token))).await;
+    assert_eq!((answer.error().0, answer.error().1.as_str()), (400, "invalid_parameter"));
+    assert!(!answer.text.contains(&token), "{}", answer.text);
+    let answer = call(&server, "GET", "/api/jobs?limit=1&status=pending", Some(&bearer(&token))).await;
     let link = answer.headers["link"].to_str().unwrap();
     assert!(link.contains("status=pending") && !link.contains("token"), "{link}");
 }
@@ -114,6 +118,7 @@ async fn a_read_only_key_reads_and_a_bound_one_manages_no_keys() {
         assert_eq!((answer.error().0, answer.error().1.as_str()), (403, "read_only_key"), "{method} {path}");
     }
     for (method, path, shown) in [
+        ("GET", "/api/backup", &reader),
         ("GET", "/api/keys", &reader),
         ("GET", "/api/keys", &bound),
         ("DELETE", "/api/keys/reader", &bound),

@@ -12,6 +12,7 @@ use crate::status_of;
 
 /// What can be answered to any request.
 const COMMON: &[(ErrorCode, &str)] = &[
+    (ErrorCode::InvalidParameter, "the query parameter \"x\" is not known; this path takes none"),
     (ErrorCode::HostNotAllowed, "the header Host is \"example.org\"; this server is called by 127.0.0.1:8000"),
     (ErrorCode::OriginNotAllowed, "requests from the origin \"http://example.org\" are not allowed"),
     (ErrorCode::Internal, "the server made a mistake with this request; its log says more"),
@@ -58,7 +59,7 @@ refusals! {
         InvalidJson => "the body is a list; it must be a JSON object",
         WrongContentType => "the body is \"text/plain\"; this path takes application/json",
         TooLarge => "the body is larger than 64 KiB",
-        RequestTimeout => "the body did not come for 60 s",
+        RequestTimeout => "nothing was received for 60 s; send the request again",
     }
     /// No job has this id.
     NoSuchJob {

@@ -163,12 +163,20 @@ impl Inner {
         messages.extend(self.rows.back().filter(|m| m.role == Role::Last && m.seq <= self.version).cloned());
         // One that is newer than the snapshot comes right after it.
         if let Some((message, event)) = self.progress.as_ref().filter(|(m, _)| m.seq <= self.version) {
-            // Each seq once: where the newest change was told by another message, the progress takes the nearest free seq before it.
+            // After all stages, before the end. Each seq once: where the newest change was told by another message, the progress takes the free seq before
+            // it (an end leaves one). A job of a version that left none tells it with the seq of its last stage.
+            let stages = messages.iter().filter(|m| self.ended() && m.role == Role::StageComplete);
+            let last_stage = stages.map(|m| m.seq).max().unwrap_or(0);
             let taken = |seq: u64| messages.iter().any(|m| m.seq == seq);
             let mut seq = event.seq;
-            while taken(seq) && seq > 0 {
+            if seq <= last_stage {
+                // What was said before the last stage ended stands after it now.
+                seq = self.newest.saturating_sub(1);
+            }
+            while taken(seq) && seq > last_stage {
                 seq -= 1;
             }
+            seq = seq.max(last_stage);
             let message =
                 if seq == event.seq { message.clone() } else { Message::of(&JobEvent { seq, ..event.clone() }) };
             messages.push(message);
@@ -233,6 +241,8 @@ mod tests {
             priority: 0,
             intent: false,
             run_at: Timestamp::from_millis(0),
+            max_attempts: 5,
+            later: false,
         }
     }
 
@@ -291,6 +301,26 @@ mod tests {
         assert_eq!(whole(&inner), [4, 6, 7]);
         let Next::Messages { messages, end } = inner.after(0, 100) else { panic!("behind") };
         assert_eq!((seqs(&messages), end), (vec![4, 7], true));
+    }
+
+    #[test]
+    fn the_snapshot_of_an_ended_job_tells_all_stages_then_the_progress_then_the_end() {
+        let completed = |seq| event(seq, EventKind::Completed { message: "done".into(), metadata: Default::default() });
+        // The second job was completed by a version that left no number free.
+        for (end, said, expected) in [
+            (9, None, vec![4, 7, 8, 9]),
+            (8, None, vec![4, 7, 7, 8]),
+            (9, Some(state(5)), vec![4, 7, 8, 9]),
+            (8, Some(state(5)), vec![4, 7, 7, 8]),
+        ] {
+            let mut inner = Inner::default();
+            let rows: Vec<JobEvent> = [stage(4)].into_iter().chain(said).chain([stage(7), completed(end)]).collect();
+            assert!(absorb(&mut inner, &record(end, 1.0, JobStatus::Completed), &rows));
+            let (messages, _) = inner.snapshot();
+            assert_eq!(seqs(&messages), expected);
+            let roles: Vec<Role> = messages.iter().map(|m| m.role).collect();
+            assert_eq!(roles, [Role::StageComplete, Role::StageComplete, Role::Progress, Role::Last]);
+        }
     }
 
     #[test]

@@ -147,7 +147,7 @@ pub async fn totals_follow_every_change(f: &mut dyn Fixture) {
     check(counts([3, 1, 1, 0, 0])).await;
 }
 
-/// All conditions hold together; `q` finds id, file name, source and document, whatever the case.
+/// All conditions hold together; `q` finds file name and source by a piece, job and document by the beginning of their ids, whatever the case.
 pub async fn filters_hold_together(f: &mut dyn Fixture) {
     let (store, clock) = (f.store(), f.clock());
     let start = clock.now();
@@ -172,6 +172,15 @@ pub async fn filters_hold_together(f: &mut dyn Fixture) {
     let pump = &by_name["Pump.pdf"];
     assert_eq!(find(q(&pump.id.to_string())).await, ["Pump.pdf"]);
     assert_eq!(find(q(&pump.document.expect("a document").to_string())).await, ["Pump.pdf"]);
+    // Ids are known by their beginning, not by any piece of them.
+    let (job, document) = (pump.id.to_string(), pump.document.expect("a document").to_string());
+    assert_eq!(find(q(&document[..12])).await, ["Pump.pdf"]);
+    assert_eq!(find(q(&job[..30])).await, ["Pump.pdf"]);
+    assert_eq!(find(q(&job.to_uppercase())).await, ["Pump.pdf"]);
+    for piece in [&job[..8], &job[4..12], &job[20..], &document[..8], &document[6..20], "job-", "-"] {
+        assert!(find(q(piece)).await.is_empty(), "{piece}");
+    }
+    assert!(find(JobFilter { collection: Some(collection("b")), ..q(&job) }).await.is_empty(), "all conditions hold");
     let dates = |after, before| JobFilter { created_after: after, created_before: before, ..JobFilter::default() };
     let minute = |n: u32| Some(start.plus(Duration::from_secs(60) * n));
     assert_eq!(find(dates(minute(1), None)).await, ["Größe.html", "valve_100%.md"]);

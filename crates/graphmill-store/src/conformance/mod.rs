@@ -72,7 +72,7 @@ suite! {
         a_delete_cancels_older_jobs_but_those_with_intent, a_delete_is_kept_until_finished,
         a_retry_of_quarantined_chunks_follows_the_same_rule, tickets_only_rise, a_purge_removes_what_older_jobs_left;
     queue: higher_priority_first_then_age, collections_share_fairly, exclusive_keys_run_one_at_a_time,
-        a_parked_job_says_for_which_it_waits, equal_pending_requests_are_one, places_and_types_are_kept,
+        a_parked_job_says_for_which_it_waits, a_waiting_job_says_for_what_it_waits, equal_pending_requests_are_one, places_and_types_are_kept,
         snoozed_jobs_wait_for_their_time, the_oldest_due_job_is_known, a_paused_type_is_not_claimed;
     all_events: events_of_all_jobs_have_one_order, deleted_jobs_are_told_and_forgotten, a_foreign_position_is_refused,
         a_checker_misses_no_event_and_sees_none_twice;

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use graphmill_core::{JobStatus, JobType};
+use graphmill_core::{Clock, JobStatus, JobType};
 
 use super::Fixture;
 use super::builders::{claim, claim_one, collection, completed, enqueue, job, request, snoozed};
 use super::state::status;
 use crate::records::{CancelOutcome, Enqueued};
-use crate::requests::{ClaimRequest, Ending, NewJob};
+use crate::requests::{ClaimRequest, Ending, JobFilter, NewJob, PageStart};
 
 /// Priority decides; among equals the one that was accepted first.
 pub async fn higher_priority_first_then_age(f: &mut dyn Fixture) {
@@ -173,7 +173,7 @@ pub async fn a_parked_job_says_for_which_it_waits(f: &mut dyn Fixture) {
     let waits_for_first = format!("Waiting for the reindex {first} of the same collection to end");
     assert_eq!(message(second.id).await, waits_for_first);
     assert_eq!(message(third).await, waits_for_first);
-    assert_eq!(message(later).await, "Queued", "its time has not come");
+    assert!(message(later).await.starts_with("Waiting until 20"), "its time has not come");
     let fourth = enqueue(&*store, exclusive(JobType::Clustering)).await;
     assert_eq!(fourth.message, waits_for_first, "told at once");
     clock.advance(Duration::from_secs(61));
@@ -195,6 +195,36 @@ pub async fn a_parked_job_says_for_which_it_waits(f: &mut dyn Fixture) {
     let events = store.events(third, 0, 100).await.expect("events");
     let told: Vec<_> = events.iter().filter(|e| format!("{:?}", e.kind).contains(&waits_for_first)).collect();
     assert_eq!(told.len(), 1, "{events:?}");
+}
+
+/// A job that waits for its time, or whose type is paused, says so, and says again what it said before when that is over.
+pub async fn a_waiting_job_says_for_what_it_waits(f: &mut dyn Fixture) {
+    let (store, clock) = (f.store(), f.clock());
+    let message = async |id| store.job(id).await.expect("job").job.message;
+    let hour = Duration::from_secs(3600);
+    let later = enqueue(&*store, NewJob { delay: hour, max_attempts: 7, ..job() }).await;
+    let until = format!("Waiting until {}", clock.now().plus(hour));
+    assert_eq!((later.message.as_str(), later.later, later.max_attempts), (until.as_str(), true, 7));
+    assert_eq!(message(later.id).await, until);
+    let events = store.events(later.id, 0, 10).await.expect("events");
+    assert!(format!("{events:?}").contains(&until), "{events:?}");
+    let ready = enqueue(&*store, job()).await;
+    assert_eq!((ready.message.as_str(), ready.later), ("Queued", false));
+    store.set_paused(JobType::Ingestion, true).await.expect("pause");
+    let paused = "Waiting: jobs of this type are paused";
+    assert_eq!(message(ready.id).await, paused);
+    assert_eq!(enqueue(&*store, job()).await.message, paused, "told at once");
+    assert_eq!(message(later.id).await, until, "its time comes first");
+    let page = store.list(&JobFilter::default(), PageStart::Offset(0), 10).await.expect("list");
+    let mut said: Vec<&str> = page.jobs.iter().map(|job| job.message.as_str()).collect();
+    said.sort_unstable();
+    assert_eq!(said, [until.as_str(), paused, paused]);
+    store.set_paused(JobType::Ingestion, false).await.expect("resume");
+    assert_eq!(message(ready.id).await, "Queued");
+    clock.advance(hour);
+    let claimed = claim(&*store, 3).await;
+    assert_eq!(claimed.len(), 3);
+    assert!(claimed.iter().all(|job| !job.job.later && job.job.message == "Started"), "{claimed:?}");
 }
 
 /// No job of a paused type is claimed, running ones go on, and a restart changes nothing.

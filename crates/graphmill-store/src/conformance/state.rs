@@ -68,10 +68,12 @@ fn record(job: &JobRecord) -> String {
         priority,
         intent,
         run_at,
+        max_attempts,
+        later,
     } = job;
     format!(
         "{id} {job_type} {status} {collection} {progress} {message:?} {created_at} {started_at:?} {completed_at:?} {metadata:?} \
-         v{version} {document:?} {seq:?} {priority} {intent} {run_at}\n"
+         v{version} {document:?} {seq:?} {priority} {intent} {run_at} {max_attempts} {later}\n"
     )
 }
 

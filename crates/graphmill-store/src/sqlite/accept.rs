@@ -8,7 +8,7 @@ use super::answers::{earlier, keep};
 use super::documents::{next_ticket, obstacle_of_retry, refusal_of_ticket};
 use super::journal::JobsTx;
 use super::parking::{self, holder};
-use super::row::{Held, record_by_key, signed, text};
+use super::row::{Held, PAUSED, record_by_key, signed, text, waiting_until};
 use super::transition::{Change, Queue, change_state};
 use super::{collections, quota};
 use crate::records::{
@@ -58,8 +58,9 @@ pub(crate) fn enqueue(tx: &mut JobsTx<'_>, job: &NewJob) -> Result<Enqueued> {
         None if job.delay.is_zero() => Queue::Ready,
         None => Queue::Later,
     };
-    let record = new_record(tx, job, seq, behind.map(parking::message));
-    let key = insert_job(tx, job, &record, queue)?;
+    let stored = behind.map_or_else(|| job.message.clone(), parking::message);
+    let record = new_record(tx, job, seq, queue, &stored)?;
+    let key = insert_job(tx, job, &record, queue, &stored)?;
     let accepted = EventKind::Progress { progress: 0.0, message: record.message.clone(), status: record.status };
     tx.event_row(key, record.version, &accepted)?;
     for (position, stage) in (0_u32..).zip(&job.stages) {
@@ -143,17 +144,23 @@ fn pending_duplicate(tx: &JobsTx<'_>, job: &NewJob) -> Result<Option<i64>> {
     Ok(statement.query_row([dedupe_key], |row| row.get(0)).optional()?)
 }
 
-/// The job as it will be read.
-fn new_record(tx: &mut JobsTx<'_>, job: &NewJob, seq: Option<Seq>, message: Option<String>) -> JobRecord {
+/// The job as it will be read. `stored` is what it says when it waits for neither its time nor its type.
+fn new_record(tx: &mut JobsTx<'_>, job: &NewJob, seq: Option<Seq>, queue: Queue, stored: &str) -> Result<JobRecord> {
     let now = tx.now();
+    let run_at = now.plus(job.delay);
+    let message = match queue {
+        Queue::Later => waiting_until(run_at),
+        Queue::Ready if super::types::paused(tx.conn)?.contains(&job.job_type) => PAUSED.to_owned(),
+        Queue::Ready | Queue::Parked => stored.to_owned(),
+    };
     let (id, created_at) = tx.state.ids.next(now);
-    JobRecord {
+    Ok(JobRecord {
         id,
         job_type: job.job_type,
         status: JobStatus::Pending,
         collection: job.collection.clone(),
         progress: 0.0,
-        message: message.unwrap_or_else(|| job.message.clone()),
+        message,
         created_at,
         started_at: None,
         completed_at: None,
@@ -163,11 +170,13 @@ fn new_record(tx: &mut JobsTx<'_>, job: &NewJob, seq: Option<Seq>, message: Opti
         seq,
         priority: job.priority,
         intent: false,
-        run_at: now.plus(job.delay),
-    }
+        run_at,
+        max_attempts: job.max_attempts,
+        later: queue == Queue::Later,
+    })
 }
 
-fn insert_job(tx: &mut JobsTx<'_>, job: &NewJob, record: &JobRecord, queue: Queue) -> Result<i64> {
+fn insert_job(tx: &mut JobsTx<'_>, job: &NewJob, record: &JobRecord, queue: Queue, stored: &str) -> Result<i64> {
     let id = record.id;
     let document = job.document.as_ref();
     let mut statement = tx.conn.prepare_cached(
@@ -188,14 +197,13 @@ fn insert_job(tx: &mut JobsTx<'_>, job: &NewJob, record: &JobRecord, queue: Queu
         record.seq.map(|seq| signed(seq.0)),
         job.exclusive_key,
         job.dedupe_key,
-        record.message,
+        stored,
         text(&job.metadata),
         text(&job.params),
     ])?;
     let filename = job.metadata.get("filename").and_then(Value::as_str).unwrap_or_default();
-    let (source, document) =
-        document.map_or((String::new(), String::new()), |t| (t.source.clone(), t.document.to_string()));
-    let words = format!("{id}\n{filename}\n{source}\n{document}").to_lowercase();
+    let source = document.map(|ticket| ticket.source.as_str()).unwrap_or_default();
+    let words = format!("{filename}\n{source}").to_lowercase();
     for sql in
         ["INSERT INTO job_text (job, words) VALUES (?1, ?2)", "INSERT INTO job_trigrams (rowid, words) VALUES (?1, ?2)"]
     {

@@ -90,7 +90,8 @@ impl JobsTx<'_> {
 
     /// Writes an event row at the job's next version and moves `held` there. The caller writes the version to the row.
     pub(crate) fn event(&mut self, held: &mut Held, kind: &EventKind) -> Result<()> {
-        held.version += 1;
+        // Before an end one number stays free, for the progress that a stream tells between the last stage and the end.
+        held.version += if kind.is_last() { 2 } else { 1 };
         self.event_row(held.key, held.version, kind)?;
         if held.version.is_multiple_of(1_000) {
             super::events::forget_beyond(self.conn, held.key, EVENTS_MAX)?;

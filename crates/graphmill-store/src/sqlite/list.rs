@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use super::list_by_text;
 use super::row::record_by_key;
+use super::wanted::Wanted;
 use crate::records::JobPage;
 use crate::requests::{JobFilter, PageStart};
 use crate::{Error, Result};
@@ -30,7 +31,8 @@ pub(crate) fn list(conn: &Connection, filter: &JobFilter, start: &PageStart, lim
         || filter.created_after.is_some()
         || filter.created_before.is_some()
         || filter.aged_before.is_some();
-    let query = Query { ranges: ranges(filter, &cells), filter };
+    let wanted = filter.q.as_deref().map(Wanted::of);
+    let query = Query { ranges: ranges(filter, &cells), filter, wanted };
     // One more than asked says whether anything follows.
     let take = i64::from(limit) + 1;
     let below = match start {
@@ -41,10 +43,10 @@ pub(crate) fn list(conn: &Connection, filter: &JobFilter, start: &PageStart, lim
         PageStart::Offset(offset) => i64::try_from(*offset).unwrap_or(i64::MAX),
         PageStart::Cursor(_) => 0,
     };
-    let by_text = match &filter.q {
+    let by_text = match &query.wanted {
         // Looking into the few jobs of the cells is less work than looking for the text among all.
-        Some(q) if !query.picks() || counted > FEW => {
-            list_by_text::page(conn, &query, q, list_by_text::Page { below, offset, take, cap: TOTAL_CAP })?
+        Some(wanted) if !query.picks() || counted > FEW => {
+            list_by_text::page(conn, &query, wanted, list_by_text::Page { below, offset, take, cap: TOTAL_CAP })?
         }
         _ => None,
     };
@@ -142,6 +144,8 @@ fn ranges(filter: &JobFilter, cells: &[Cell]) -> Vec<Range> {
 pub(super) struct Query<'f> {
     ranges: Vec<Range>,
     pub(super) filter: &'f JobFilter,
+    /// What the filter's `q` means.
+    wanted: Option<Wanted>,
 }
 
 impl Query<'_> {
@@ -171,11 +175,9 @@ impl Query<'_> {
                 condition("(job.created_at, job.key) < (?", created_at.into());
                 condition("?)", key.into());
             }
-            if let Some(q) = &self.filter.q {
-                condition(
-                    "EXISTS (SELECT 1 FROM job_text WHERE job_text.job = job.key AND instr(job_text.words, ?) > 0)",
-                    q.to_lowercase().into(),
-                );
+            if let Some((has, sought)) = self.wanted.as_ref().map(Wanted::condition) {
+                conditions.push(has.to_owned());
+                values.extend(sought);
             }
             let mut sql = conditions.join(" AND ").replace(" AND ?)", ", ?)");
             if sql.is_empty() {

@@ -1,4 +1,4 @@
-//! Pages of the jobs that have a text.
+//! Pages of the jobs that a `q` means (`wanted.rs`): those that have a text, or an id that begins so.
 //!
 //! Which jobs may have it is answered by the trigrams of their words, in the order of keys, which is that of the list (`ids.rs`); the words
 //! themselves decide. Up to the cap all of them are gathered: the index is read fastest from its beginning, and the page is cut from what was
@@ -8,6 +8,7 @@ use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::list::{Place, Query};
+use super::wanted::Wanted;
 use crate::Result;
 
 /// Which page.
@@ -21,8 +22,13 @@ pub(super) struct Page {
 
 /// The page and how many there are, at most `cap + 1`. `None`: more have the text than are counted and the filter picks among them, so that a walk
 /// through what the filter shows is the better way.
-pub(super) fn page(conn: &Connection, query: &Query<'_>, q: &str, page: Page) -> Result<Option<(Vec<Place>, i64)>> {
-    let source = Source::new(q);
+pub(super) fn page(
+    conn: &Connection,
+    query: &Query<'_>,
+    wanted: &Wanted,
+    page: Page,
+) -> Result<Option<(Vec<Place>, i64)>> {
+    let source = Source::new(wanted);
     let Some(keys) = between_dates(conn, query)? else { return Ok(Some((Vec::new(), 0))) };
     let below = page.below.map_or(i64::MAX, |(_, key)| key);
     let mut found = source.keys(conn, keys, source.gathering(), page.cap + 1, 0)?;
@@ -58,15 +64,19 @@ fn between_dates(conn: &Connection, query: &Query<'_>) -> Result<Option<(i64, i6
     Ok(first.zip(last))
 }
 
-/// Where the jobs that have a text are found.
+/// Where the jobs that are wanted are found.
 struct Source<'q> {
-    q: &'q str,
+    wanted: &'q Wanted,
     trigrams: Option<String>,
 }
 
 impl<'q> Source<'q> {
-    fn new(q: &'q str) -> Self {
-        Self { q, trigrams: trigrams(q) }
+    fn new(wanted: &'q Wanted) -> Self {
+        let trigrams = match wanted {
+            Wanted::Text(text) => trigrams(text),
+            Wanted::Jobs(..) | Wanted::Documents(..) => None,
+        };
+        Self { wanted, trigrams }
     }
 
     /// The order in which all are gathered soonest: trigrams from the beginning; where there are none, the newest words are the likeliest to be in
@@ -77,15 +87,27 @@ impl<'q> Source<'q> {
 
     fn keys(&self, conn: &Connection, keys: (i64, i64), order: &str, take: i64, skip: i64) -> Result<Vec<i64>> {
         let has = "instr(words, ?) > 0";
-        let (sql, mut values) = match &self.trigrams {
-            Some(trigrams) => {
+        let (sql, mut values) = match (self.wanted, &self.trigrams) {
+            (Wanted::Text(_), Some(trigrams)) => {
                 let from = "job_trigrams WHERE job_trigrams MATCH ? AND rowid BETWEEN ? AND ?";
                 let has = format!("EXISTS (SELECT 1 FROM job_text WHERE job = job_trigrams.rowid AND {has})");
                 (format!("SELECT rowid FROM {from} AND {has} ORDER BY rowid"), vec![SqlValue::from(trigrams.clone())])
             }
-            None => (format!("SELECT job FROM job_text WHERE job BETWEEN ? AND ? AND {has} ORDER BY job"), Vec::new()),
+            (Wanted::Text(_), None) => {
+                (format!("SELECT job FROM job_text WHERE job BETWEEN ? AND ? AND {has} ORDER BY job"), Vec::new())
+            }
+            // The plus sign keeps to the index of the ids: they are few.
+            (Wanted::Jobs(..) | Wanted::Documents(..), _) => {
+                let has = self.wanted.condition().0;
+                (format!("SELECT key FROM job WHERE +key BETWEEN ? AND ? AND {has} ORDER BY +key"), Vec::new())
+            }
         };
-        values.extend([keys.0.into(), keys.1.into(), self.q.to_lowercase().into(), take.into(), skip.into()]);
+        values.extend([keys.0.into(), keys.1.into()]);
+        values.extend(match self.wanted {
+            Wanted::Text(text) => vec![text.clone().into()],
+            Wanted::Jobs(..) | Wanted::Documents(..) => self.wanted.condition().1,
+        });
+        values.extend([take.into(), skip.into()]);
         let mut statement = conn.prepare_cached(&format!("{sql} {order} LIMIT ? OFFSET ?"))?;
         let rows = statement.query_map(params_from_iter(values), |row| row.get(0))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)

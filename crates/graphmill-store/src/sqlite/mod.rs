@@ -30,6 +30,7 @@ mod row;
 mod store;
 mod transition;
 mod types;
+mod wanted;
 mod work;
 pub(crate) mod writer;
 

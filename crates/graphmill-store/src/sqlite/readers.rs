@@ -34,6 +34,13 @@ impl Readers {
         &self.shared.path
     }
 
+    /// Empties the write-ahead log; `false`: somebody reads an earlier state.
+    pub(crate) async fn empty_log(&self) -> Result<bool> {
+        let path = self.shared.path.clone();
+        let task = tokio::task::spawn_blocking(move || graphmill_sqlite::empty_log(&path));
+        Ok(task.await.map_err(|e| Error::Backend(format!("a log could not be emptied: {e}")))??)
+    }
+
     /// Runs `read` on one snapshot of the file.
     pub(crate) async fn read<T, F>(&self, read: F) -> Result<T>
     where

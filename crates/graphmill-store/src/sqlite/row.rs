@@ -11,19 +11,29 @@ use crate::{Error, Result};
 
 /// Columns of [`job_record`], in its order.
 pub(crate) const JOB_COLUMNS: &str = "id, job_type, status, collection, progress, message, created_at, started_at, completed_at, \
-     metadata, version, document, seq, priority, intent, run_at";
+     metadata, version, document, seq, priority, intent, run_at, max_attempts, queue IS 'later', \
+     queue IS 'ready' AND EXISTS (SELECT 1 FROM paused_type WHERE paused_type.job_type = job.job_type)";
 
 /// How many columns [`JOB_COLUMNS`] names.
-pub(crate) const JOB_COLUMN_COUNT: usize = 16;
+pub(crate) const JOB_COLUMN_COUNT: usize = 19;
 
 pub(crate) fn job_record(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
+    let (later, paused): (bool, bool) = (row.get(17)?, row.get(18)?);
+    let (begun, run_at) = (optional_time(row, 7)?.is_some(), time(row, 15)?);
     Ok(JobRecord {
         id: job_id(row, 0)?,
         job_type: word(row, 1)?,
         status: word(row, 2)?,
         collection: word::<CollectionId>(row, 3)?,
         progress: row.get(4)?,
-        message: row.get(5)?,
+        // A job that was begun says itself why it waits (what it was snoozed for).
+        message: if later && !begun {
+            waiting_until(run_at)
+        } else if paused {
+            PAUSED.to_owned()
+        } else {
+            row.get(5)?
+        },
         created_at: time(row, 6)?,
         started_at: optional_time(row, 7)?,
         completed_at: optional_time(row, 8)?,
@@ -33,8 +43,18 @@ pub(crate) fn job_record(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
         seq: row.get::<_, Option<i64>>(12)?.map(|seq| Seq(seq.unsigned_abs())),
         priority: row.get(13)?,
         intent: row.get(14)?,
-        run_at: time(row, 15)?,
+        run_at,
+        max_attempts: row.get(16)?,
+        later,
     })
+}
+
+/// What a job says whose type is paused.
+pub(crate) const PAUSED: &str = "Waiting: jobs of this type are paused";
+
+/// What a job says that was asked for at a later time.
+pub(crate) fn waiting_until(run_at: Timestamp) -> String {
+    format!("Waiting until {run_at}")
 }
 
 /// What a write decides by, and what it changes without reading the whole row.

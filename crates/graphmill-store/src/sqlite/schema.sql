@@ -75,7 +75,7 @@ CREATE TABLE job_count (
   PRIMARY KEY (status, collection, job_type)
 ) STRICT, WITHOUT ROWID;
 
--- What `q` looks through: id, file name, source, document id, in lower case.
+-- What `q` looks through: file name and source, in lower case. (Ids are matched by their beginning in `job` itself, never by a piece.)
 CREATE TABLE job_text (job INTEGER PRIMARY KEY, words TEXT NOT NULL) STRICT;
 -- Which jobs have three characters in a row: finds the few that a rare `q` can mean; `words` decides. Rows follow those of job_text.
 CREATE VIRTUAL TABLE job_trigrams USING fts5 (words, content = '', contentless_delete = 1, tokenize = 'trigram', detail = 'none');

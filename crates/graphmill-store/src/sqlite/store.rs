@@ -116,6 +116,10 @@ impl JobStore for SqliteJobStore {
         self.writer.write(STATE, move |tx| documents::purge(tx.conn, &delete)).await
     }
 
+    async fn settle_deletions(&self) -> Result<bool> {
+        self.readers.empty_log().await
+    }
+
     async fn open_document_deletes(&self, limit: u32) -> Result<Vec<DocumentDelete>> {
         self.readers.read(move |conn| documents::open_deletes(conn, limit)).await
     }

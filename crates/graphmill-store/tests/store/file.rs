@@ -29,7 +29,7 @@ async fn enqueue(store: &SqliteJobStore) -> JobRecord {
         job_type: JobType::Ingestion,
         collection: CollectionId::default(),
         params: Map::new(),
-        metadata: Map::new(),
+        metadata: Map::from_iter([("filename".to_owned(), "report.pdf".into())]),
         message: "Queued".into(),
         stages: vec![StagePlan { name: "loading".into(), weight: 1 }],
         priority: 0,
@@ -201,7 +201,7 @@ async fn a_total_over_ten_thousand_is_capped_where_it_is_counted() {
     let all = page(&JobFilter::default(), 10_000).await;
     assert_eq!((all.total, all.total_capped, all.jobs.len()), (JOBS, false, 3));
     let dates = JobFilter { created_after: Some(Timestamp::from_millis(0)), ..JobFilter::default() };
-    let words = JobFilter { q: Some("job-".into()), ..JobFilter::default() };
+    let words = JobFilter { q: Some("report".into()), ..JobFilter::default() };
     for filter in [dates, words] {
         let counted = page(&filter, 0).await;
         assert_eq!((counted.total, counted.total_capped, counted.jobs.len()), (10_000, true, 5), "{filter:?}");
@@ -221,7 +221,7 @@ async fn a_common_text_is_found_page_by_page_among_what_the_filter_shows() {
     let free = vec![(JobType::Ingestion, 7)];
     let request = ClaimRequest { worker: "test".into(), lease: Duration::from_secs(15), free };
     let running = store.claim(request).await.unwrap();
-    let words = JobFilter { q: Some("JOB-".into()), ..JobFilter::default() };
+    let words = JobFilter { q: Some("REPORT".into()), ..JobFilter::default() };
     let filter = JobFilter { status: Some(JobStatus::Running), ..words.clone() };
     let found = store.list(&filter, PageStart::Offset(0), 50).await.unwrap();
     assert_eq!((found.total, found.total_capped, found.jobs.len()), (7, false, running.len()));
@@ -257,7 +257,7 @@ async fn the_order_of_the_list_survives_a_clock_that_steps_back() {
     let mut made = vec![enqueue(&store).await.id];
     clock.set(Timestamp::from_millis(1_699_999_000_000));
     made.insert(0, enqueue(&store).await.id);
-    for q in [None, Some("job-".to_owned())] {
+    for q in [None, Some("report".to_owned())] {
         let filter = JobFilter { q, ..JobFilter::default() };
         let page = store.list(&filter, PageStart::Offset(0), 5).await.unwrap();
         assert_eq!(page.jobs.iter().map(|job| job.id).collect::<Vec<_>>(), made);

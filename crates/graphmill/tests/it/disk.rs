@@ -160,6 +160,45 @@ async fn a_full_disk_in_each_stage_makes_the_job_wait() {
     }
 }
 
+/// What is there can be read on a full disk: searches whose index lacks the newest document, or all of them, and exports.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_read_as_before() {
+    for searched_before in [true, false] {
+        let disk = SmallDisk::mount(96);
+        let settings =
+            AppSettings::new(BINARY, disk.data()).env("GRAPHMILL_RESERVE_MB", "1").env("GRAPHMILL_AUTO_REINDEX", "off");
+        let app = TestApp::launch(settings).await.unwrap();
+        let search = async |mode: &str| {
+            let (status, answer) =
+                app.get(&format!("/api/search?q=northgate+pump+seals&limit=20&mode={mode}")).await.unwrap();
+            assert_eq!(status, 200, "{mode}: {answer}");
+            answer["hits"].clone()
+        };
+        for n in 1..=2 {
+            if n == 2 && searched_before {
+                for mode in ["text", "vector"] {
+                    search(mode).await;
+                }
+            }
+            let job = app.upload_job(&format!("{n}.md"), markdown(n, 40), &[]).await.unwrap();
+            assert_completed(&app.wait_ended(&job).await.unwrap());
+        }
+        disk.fill();
+        let mut full = Vec::new();
+        for mode in ["text", "vector", "hybrid"] {
+            full.push(search(mode).await);
+            assert!(full[full.len() - 1].as_array().unwrap().len() == 20, "{mode}");
+        }
+        let exported = app.export("default").await.unwrap();
+        assert_eq!(crate::support::export_count(&exported, "documents"), 2);
+        disk.free();
+        for (mode, full) in ["text", "vector", "hybrid"].into_iter().zip(full) {
+            assert_eq!(search(mode).await, full, "{mode}: the same as with room, searched before: {searched_before}");
+        }
+        assert_eq!(app.export("default").await.unwrap(), exported);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_finds_no_room_leaves_nothing() {
     let disk = SmallDisk::mount(32);

@@ -81,6 +81,7 @@ async fn a_purge_outlives_a_kill_at_any_step() {
         "document_purge.after_blobs",
         "document_purge.after_rows",
         "document_purge.after_cache",
+        "document_purge.after_settling",
     ] {
         let models = FakeModels::start(FakeConfig { mode: Mode::default(), ..FakeConfig::default() }).await.unwrap();
         let mut app =
@@ -109,4 +110,65 @@ async fn a_purge_outlives_a_kill_at_any_step() {
         ingest(&app, "a.md", &markdown(3, 5)).await;
         assert!(models.stats().items.iter().any(|item| item.asked_after_answer > 0) && asked > 0, "{point}: paid anew");
     }
+}
+
+/// Files of a folder that hold these bytes anywhere.
+fn holding(folder: &Path, word: &str) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else {
+                // A server that runs takes files away meanwhile.
+                let bytes = std::fs::read(entry.path()).unwrap_or_default();
+                found.extend(memchr::memmem::find(&bytes, word.as_bytes()).map(|_| entry.path()));
+            }
+        }
+    }
+    found
+}
+
+/// Words that no other document has: small and large documents, names, an entity, a replaced version, a search; then a purge, a kill, a backup.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_byte_of_a_purged_document_is_left_in_the_folder_or_in_a_backup() {
+    let models = FakeModels::start(FakeConfig { mode: Mode::default(), ..FakeConfig::default() }).await.unwrap();
+    let mut app = TestApp::start_with(BINARY, |s| with_models(s, &models)).await.unwrap();
+    let folder = app.settings().data_dir().to_owned();
+    let secret = "Quixotrope";
+    ingest(&app, "kept.md", &markdown(1, 30)).await;
+    // Its pages lie among those of others.
+    let with_secret = |sections: u32| markdown(2, sections).replace("Anna Berg", &format!("{secret} Vandermolen"));
+    let (_, small) = ingest(&app, "small.md", &with_secret(1)).await;
+    let (_, large) = ingest(&app, "large.md", &with_secret(40)).await;
+    ingest(&app, "kept2.md", &markdown(3, 30)).await;
+    // Replaced: the version before goes by itself, and is no part of the purge's own work.
+    ingest(&app, "large.md", &with_secret(25)).await;
+    for mode in ["text", "vector"] {
+        assert_eq!(app.get(&format!("/api/search?q={secret}&mode={mode}")).await.unwrap().0, 200);
+    }
+    assert!(holding(&folder, secret).len() > 2, "{:?}", holding(&folder, secret));
+    for id in [small, large] {
+        let (status, answer) = app.delete(&format!("/api/documents/{id}?purge=true")).await.unwrap();
+        assert!(status < 300, "{answer}");
+        let deadline = std::time::Instant::now() + graphmill_testkit::app::PATIENCE;
+        while status == 202 && app.delete(&format!("/api/documents/{id}")).await.unwrap().0 != 404 {
+            assert!(std::time::Instant::now() < deadline, "the purge does not end");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+    app.kill().await.unwrap();
+    for word in [secret, &secret.to_lowercase()] {
+        assert_eq!(holding(&folder, word), Vec::<PathBuf>::new(), "{word}");
+    }
+    app.restart_quiet().await.unwrap();
+    let answer = app.http().get(format!("{}/api/backup", app.url())).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let archive = answer.bytes().await.unwrap();
+    for word in [secret, &secret.to_lowercase()] {
+        assert_eq!(memchr::memmem::find(&archive, word.as_bytes()), None, "{word}");
+        assert_eq!(holding(&folder, word), Vec::<PathBuf>::new(), "{word}");
+    }
+    let (_, found) = app.get(&format!("/api/search?q={secret}&mode=text")).await.unwrap();
+    assert_eq!(found["hits"], serde_json::json!([]));
 }

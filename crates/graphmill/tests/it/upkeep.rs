@@ -47,6 +47,21 @@ async fn a_quiet_collection_is_brought_up_once() {
     assert_completed(&app.wait_ended(jobs[0]["job_id"].as_str().unwrap()).await.unwrap());
 }
 
+/// A job for next year, or one whose type is paused, says nothing about the layers of today.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_are_not_due_do_not_keep_upkeep_off() {
+    let app = TestApp::start_with(BINARY, |s| s.arg("--auto-reindex").arg("1s")).await.unwrap();
+    app.post("/api/job-types/clustering/pause").await.unwrap();
+    let next_year = graphmill_core::Clock::now(&graphmill_core::SystemClock).plus(Duration::from_secs(365 * 24 * 3600));
+    for body in [json!({"job_type": "clustering"}), json!({"job_type": "reindex", "run_at": next_year})] {
+        let (status, answer) = app.post_json("/api/jobs", &body).await.unwrap();
+        assert_eq!(status, 202, "{answer}");
+    }
+    ingest(&app, 1).await;
+    let jobs = wait_for_jobs(&app, 1).await;
+    assert_completed(&app.wait_ended(jobs[0]["job_id"].as_str().unwrap()).await.unwrap());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_waits_for_the_quiet_time_and_can_be_switched_off() {
     let app = TestApp::start_with(BINARY, |s| s.env("GRAPHMILL_AUTO_REINDEX", "off")).await.unwrap();

@@ -57,12 +57,17 @@ impl SearchIndex {
         self.healing(|| {
             let mut size = limit * 4 + SPARE;
             loop {
-                let newest = self.bring_text_up(graph)?;
-                let found = self.read(|conn| {
-                    // Somebody may have made the file anew meanwhile.
-                    let whole = text_to(conn)? >= newest;
-                    if whole { scored(conn, collection, &words, &admission, size).map(Some) } else { Ok(None) }
-                })?;
+                let found = match self.bring_text_up(graph) {
+                    Ok(newest) => self.read(|conn| {
+                        // Somebody may have made the file anew meanwhile.
+                        let whole = text_to(conn)? >= newest;
+                        if whole { scored(&[conn], collection, &words, &admission, size).map(Some) } else { Ok(None) }
+                    })?,
+                    Err(fault) if fault.is_no_room() => {
+                        Some(self.scored_beside(graph, collection, &words, &admission, size)?)
+                    }
+                    Err(fault) => return Err(fault),
+                };
                 let Some((candidates, dropped)) = found else { continue };
                 let hits = live(graph, &candidates, limit, &admission)?;
                 let whole = dropped.is_none_or(|best| hits.len() >= limit && hits[limit - 1].score > best);
@@ -73,6 +78,41 @@ impl SearchIndex {
             }
         })
     }
+}
+
+impl SearchIndex {
+    /// What the file has no room for is taken into memory, and both are searched as one.
+    fn scored_beside(
+        &self,
+        graph: &Connection,
+        collection: i64,
+        words: &[(String, bool)],
+        admission: &Admission,
+        size: usize,
+    ) -> Outcome<Candidates> {
+        let with_file = self.read(|conn| {
+            let beside = taken_into_memory(graph, text_to(conn)?)?;
+            scored(&[conn, &beside], collection, words, admission, size)
+        });
+        match with_file {
+            // There was never room for the file, or it cannot even be opened.
+            Err(fault) if fault.is_no_room() => {
+                let whole = taken_into_memory(graph, 0)?;
+                scored(&[&whole], collection, words, admission, size)
+            }
+            other => other,
+        }
+    }
+}
+
+/// The words of all chunks after a key that `graph` sees.
+fn taken_into_memory(graph: &Connection, after: i64) -> Outcome<Connection> {
+    let (conn, newest) = (super::open_in_memory()?, newest_chunk(graph)?);
+    conn.execute("UPDATE meta SET text_to = ?1", [after])?;
+    while text_to(&conn)? < newest {
+        step(&conn, graph, newest)?;
+    }
+    Ok(conn)
 }
 
 /// Chunks up to this key are in segments.
@@ -148,8 +188,9 @@ struct SegmentRow {
     members: Vec<u8>,
 }
 
+/// Scores the chunks of all these indexes (none of them in two) as one.
 fn scored(
-    conn: &Connection,
+    indexes: &[&Connection],
     collection: i64,
     words: &[(String, bool)],
     admission: &Admission,
@@ -157,18 +198,20 @@ fn scored(
 ) -> Outcome<Candidates> {
     let (mut segments, mut chunks, mut length) = (Vec::new(), 0i64, 0i64);
     let sql = "SELECT segment, chunks, words FROM text_segment WHERE collection = ?1 ORDER BY segment";
-    let mut statement = conn.prepare_cached(sql)?;
-    let mut rows = statement.query([collection])?;
-    while let Some(row) = rows.next()? {
-        segments.push(row.get::<_, i64>(0)?);
-        chunks += row.get::<_, i64>(1)?;
-        length += row.get::<_, i64>(2)?;
+    for conn in indexes {
+        let mut statement = conn.prepare_cached(sql)?;
+        let mut rows = statement.query([collection])?;
+        while let Some(row) = rows.next()? {
+            segments.push((*conn, row.get::<_, i64>(0)?));
+            chunks += row.get::<_, i64>(1)?;
+            length += row.get::<_, i64>(2)?;
+        }
     }
     let weights = words
         .iter()
         .map(|word| {
             let mut having = 0i64;
-            for segment in &segments {
+            for (conn, segment) in &segments {
                 each_list(conn, *segment, word, |count, _| {
                     having += count;
                     Ok(())
@@ -180,8 +223,8 @@ fn scored(
         .collect::<Outcome<Vec<f64>>>()?;
     let average = (length as f64 / chunks.max(1) as f64).max(1.0);
     let mut best = Shortlist::new(size);
-    let mut find = conn.prepare_cached("SELECT members FROM text_segment WHERE segment = ?1")?;
-    for segment in segments {
+    for (conn, segment) in segments {
+        let mut find = conn.prepare_cached("SELECT members FROM text_segment WHERE segment = ?1")?;
         let row = SegmentRow { segment, members: find.query_row([segment], |row| row.get(0))? };
         score_segment(conn, &row, words, &weights, average, |score, key| {
             if admission.few().is_none_or(|few| few.contains(&key)) {

@@ -92,8 +92,13 @@ impl SearchIndex {
         self.healing(|| {
             let mut size = CANDIDATES.max(limit * 8);
             loop {
-                let number = self.bring_space_up(graph, space)?;
-                let Some((candidates, dropped)) = self.scan(space, number, &codes, size)? else { continue };
+                let scanned = match self.bring_space_up(graph, space) {
+                    Ok(number) => self.scan(space, number, &codes, size)?,
+                    // All of them: the graph's own vectors need no index.
+                    Err(fault) if fault.is_no_room() => Some((placed_in(graph, space)?, None)),
+                    Err(fault) => return Err(fault),
+                };
+                let Some((candidates, dropped)) = scanned else { continue };
                 let (best, worst) = exact.best(&candidates, limit)?;
                 let whole = dropped.is_none_or(|bound| worst.is_some_and(|worst| worst > bound));
                 if whole {
@@ -260,6 +265,16 @@ fn take_in(conn: &Connection, graph: &Connection, space: SpaceId, stands_at: Opt
     )?
     .execute(params![space.0, number, added])?;
     Ok(())
+}
+
+/// Every placed chunk with a vector in the space, as a candidate of unknown worth.
+fn placed_in(graph: &Connection, space: SpaceId) -> Outcome<Vec<(f64, i64)>> {
+    let mut placed = Vec::new();
+    each_placed(graph, space, |key, _| {
+        placed.push((f64::INFINITY, key));
+        Ok(())
+    })?;
+    Ok(placed)
 }
 
 fn each_placed(graph: &Connection, space: SpaceId, mut each: impl FnMut(i64, &[u8]) -> Outcome<()>) -> Outcome<()> {

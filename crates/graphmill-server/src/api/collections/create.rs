@@ -131,10 +131,19 @@ mod tests {
             (json!({"name": "A b"}), "not a collection name"),
             (json!({"name": "a", "sttings": {}}), "\"sttings\" is not known"),
             (json!({"name": "a", "settings": 1}), "the field settings is 1; it must be an object"),
-            (json!({"name": "a", "settings": {"chunksize": 1}}), "unknown field `chunksize`, expected one of"),
-            (json!({"name": "a", "settings": {"chunk_size": "big"}}), "the field settings: invalid type"),
-            (json!({"name": "a", "settings": {"chunk_size": 100}}), "overlap"),
-            (json!({"name": "a", "settings": {"quota": {"bytes": -1}}}), "the field settings: invalid value"),
+            (
+                json!({"name": "a", "settings": {"chunksize": 1}}),
+                "the field \"settings.chunksize\" is not known; the fields are embedding_model",
+            ),
+            (
+                json!({"name": "a", "settings": {"chunk_size": "big"}}),
+                "the field settings.chunk_size is \"big\"; it must be a whole number",
+            ),
+            (json!({"name": "a", "settings": {"chunk_size": 100, "chunk_overlap": 100}}), "overlap"),
+            (
+                json!({"name": "a", "settings": {"quota": {"bytes": -1}}}),
+                "the field settings.quota.bytes is -1; it must be a whole number from 0 to 9223372036854775807",
+            ),
             (json!({"name": "a", "settings": {"entity_types": []}}), "0 types"),
             (json!({"name": "a", "settings": {"embedding_model": "small"}}), "only \"offline\" can be used"),
         ] {

@@ -1,7 +1,7 @@
 //! `DELETE /api/documents/{document_id}`: takes a document and all that only it holds out of the graph, and cancels its unended jobs. 200 when it is done;
 //! 202 after a second, and it is carried out as soon as that can be, over restarts too. With `purge=true` it is done when the original, the page text, logs
 //! and kept outputs of its jobs, and cached answers of models that no other document uses are gone too; `purged` says how much. 400: a bad `purge`.
-//! 404: there is no such document.
+//! 404: there is no such document. With `purge` also one that was deleted without and whose original a job's record still keeps is purged.
 
 use std::time::Duration;
 
@@ -82,7 +82,11 @@ pub(crate) async fn handle(
     params: Params,
 ) -> Result<(StatusCode, Json<Answer>)> {
     let purge = params.flag("purge")?;
-    let collection = collection_of(&state, id).await?.filter(|collection| scope.admits(collection));
+    let collection = match collection_of(&state, id).await? {
+        None if purge => kept_of(&state, id).await?,
+        known => known,
+    };
+    let collection = collection.filter(|collection| scope.admits(collection));
     let collection = collection.ok_or_else(|| no_such_document(&id.to_string()))?;
     // Listened for before it can have been carried out.
     let purges = state.services.maintenance.purges();
@@ -145,6 +149,15 @@ async fn collection_of(state: &AppState, id: DocumentId) -> Result<Option<Collec
     // Only its deletion is left of it.
     let open = state.jobs().open_document_deletes(1_000).await?;
     Ok(open.into_iter().find(|d| d.document == id).map(|d| d.collection))
+}
+
+/// The collection of a document that was deleted without a purge and whose original a record of a job still keeps.
+async fn kept_of(state: &AppState, id: DocumentId) -> Result<Option<CollectionId>> {
+    let Some(job) = state.jobs().latest_job_of(id).await? else { return Ok(None) };
+    let all =
+        DocumentDelete { collection: job.collection, document: id, seq: Seq(i64::MAX.unsigned_abs()), purge: true };
+    let kept = state.jobs().purgeable_blobs(&all).await?;
+    Ok(kept.is_some_and(|blobs| !blobs.is_empty()).then_some(all.collection))
 }
 
 /// The graph has it behind it: this deletion, or something later. When the graph does not answer, it is not known.
@@ -210,6 +223,27 @@ mod tests {
         let logs = server.get(&format!("/api/jobs/{}/logs", claimed.job.id)).await.json();
         assert_eq!(logs["total"], 0);
         assert_eq!(server.delete(&format!("{uri}?purge=true")).await.error().0, 404);
+    }
+
+    #[tokio::test]
+    async fn what_was_deleted_without_a_purge_can_be_purged_later() {
+        let server = TestServer::start().await;
+        server.upload("a.txt", "Pumps pump.").await;
+        let claimed = server.claim().await;
+        let document = server.publish(&claimed.job).await;
+        server.end(claimed.fence, completed()).await;
+        let uri = format!("/api/documents/{document}");
+        assert_eq!(server.delete(&uri).await.status, 200);
+        while !server.state.jobs().open_document_deletes(1).await.unwrap().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert_eq!(server.blob_files().len(), 1, "the record of the job keeps it");
+        assert_eq!(server.delete(&uri).await.error().0, 404);
+        let answer = server.delete(&format!("{uri}?purge=true")).await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["status"]), (200, &"deleted".into()), "{}", answer.text);
+        assert_eq!(answer.json()["purged"]["bytes"], "Pumps pump.".len());
+        assert!(server.blob_files().is_empty());
+        assert_eq!(server.delete(&format!("{uri}?purge=true")).await.error().0, 404, "nothing is left");
     }
 
     #[tokio::test]

@@ -48,7 +48,8 @@ struct Conditions {
     status: Option<JobStatus>,
     job_type: Option<JobType>,
     collection: Option<CollectionId>,
-    /// A text in metadata or message.
+    /// A text in file name or source; or the beginning of a job's or document's id, `job-…` or `doc-…` with 8 or more characters. Not blank.
+    #[schema(min_length = 1, pattern = "[^ ]")]
     q: Option<String>,
     created_after: Option<Timestamp>,
     created_before: Option<Timestamp>,
@@ -95,7 +96,7 @@ impl Bulk {
         let dry_run = fields.flag("dry_run")?.unwrap_or(false);
         fields.finish(FIELDS)?;
         let empty = filter.values().all(serde_json::Value::is_null);
-        let filter = conditions(scope, state.services.clock.now(), Fields::of(filter))?;
+        let filter = conditions(scope, state.services.clock.now(), Fields::within("filter", filter))?;
         if empty && !all {
             return Err(Error::invalid("the filter has no condition; it would match every job")
                 .hint("name what is meant, or say \"all\": true; \"dry_run\": true shows what would be done"));
@@ -156,7 +157,7 @@ fn conditions(scope: &Scope, now: Timestamp, mut fields: Fields) -> Result<JobFi
         status: parsed::<JobStatus>(&mut fields, "status")?,
         job_type: parsed::<JobType>(&mut fields, "job_type")?,
         collection: scope.reading(collection)?,
-        q: fields.text("q")?.filter(|q| !q.is_empty()),
+        q: text(&mut fields)?,
         created_after: parsed::<Timestamp>(&mut fields, "created_after")?,
         created_before: parsed::<Timestamp>(&mut fields, "created_before")?,
         aged_before: age.map(|age| {
@@ -166,6 +167,16 @@ fn conditions(scope: &Scope, now: Timestamp, mut fields: Fields) -> Result<JobFi
     };
     fields.finish(CONDITIONS)?;
     Ok(filter)
+}
+
+/// The text that is looked for. A blank one would be a condition that every job meets.
+fn text(fields: &mut Fields) -> Result<Option<String>> {
+    let q = fields.text("q")?;
+    if q.as_ref().is_some_and(|q| q.trim().is_empty()) {
+        return Err(Error::invalid("the field filter.q is blank; it would match every job")
+            .hint("give a text, leave it out, or say \"all\": true to mean every job"));
+    }
+    Ok(q)
 }
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(fields: &mut Fields, name: &str) -> Result<Option<T>> {
@@ -186,6 +197,34 @@ mod tests {
 
     fn ids(answer: &Value) -> Vec<String> {
         answer["refused"].as_array().unwrap().iter().map(|r| r["job_id"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_blank_text_is_no_condition_and_a_piece_of_an_id_matches_nothing() {
+        let server = TestServer::start().await;
+        let mut jobs = Vec::new();
+        for n in 0..3 {
+            jobs.push(server.upload(&format!("{n}.txt"), "Pumps pump.").await.to_string());
+            server.end(server.claim().await.fence, failed()).await;
+        }
+        for call in ["cancel", "retry", "delete"] {
+            for blank in ["", " ", "\t \n", "\u{3000}"] {
+                let body = json!({"filter": {"q": blank}});
+                let (status, code, error) = server.post(&format!("/api/jobs/{call}"), body).await.error();
+                assert_eq!((status, code.as_str()), (400, "invalid_parameter"), "{call} {blank:?}");
+                assert!(error.contains("filter.q is blank"), "{error}");
+            }
+            // Hexadecimal digits that stand in every id.
+            for piece in [&jobs[0][4..8], &jobs[0][..8], "7", "job-"] {
+                let body = json!({"filter": {"q": piece}, "dry_run": true});
+                let matched = server.post(&format!("/api/jobs/{call}"), body).await.json()["matched"].clone();
+                assert_eq!(matched, 0, "{call} {piece}");
+            }
+        }
+        assert_eq!(server.get("/api/jobs?q=").await.json()["total"], 3);
+        assert_eq!(server.get("/api/jobs?q=%20").await.json()["total"], 3, "blank is no filter in a list");
+        let answer = server.post("/api/jobs/delete", json!({"filter": {"q": jobs[1]}})).await.json();
+        assert_eq!((&answer["matched"], &answer["deleted"]), (&json!(1), &json!(1)));
     }
 
     #[tokio::test]
@@ -249,7 +288,7 @@ mod tests {
             (json!({"filter": {}}), "no condition"),
             (json!({"filter": {"status": null}}), "no condition"),
             (json!({"filter": {}, "all": false}), "no condition"),
-            (json!({"filter": {"state": "failed"}}), "\"state\" is not known"),
+            (json!({"filter": {"state": "failed"}}), "\"filter.state\" is not known"),
             (json!({"filter": {"status": "done"}}), "filter.status"),
             (json!({"filter": {"created_after": "now"}}), "filter.created_after"),
             (json!({"filter": {"older_than_days": -1}}), "from 0 to 36500"),

@@ -27,7 +27,8 @@ struct Query {
     job_type: Option<JobType>,
     /// Only jobs of this collection.
     collection: Option<CollectionId>,
-    /// Only jobs with this text in their metadata or message.
+    /// Only jobs with this text in file name or source; or about the job or document whose id is, or begins with, `job-…` or `doc-…` and 8 or more
+    /// characters. Blank: no filter.
     q: Option<String>,
     /// Only jobs accepted at or after this instant.
     created_after: Option<Timestamp>,
@@ -89,7 +90,8 @@ pub(crate) async fn handle(State(state): State<AppState>, scope: Scope, params: 
         status: params.parsed("status")?,
         job_type: params.parsed("job_type")?,
         collection: scope.reading(params.parsed("collection")?)?,
-        q: params.text("q")?.map(str::to_owned),
+        // A blank one is no filter.
+        q: params.text("q")?.filter(|q| !q.trim().is_empty()).map(str::to_owned),
         created_after: params.parsed("created_after")?,
         created_before: params.parsed("created_before")?,
         aged_before: None,
@@ -191,8 +193,9 @@ mod tests {
             ("limit=0", "from 1 to 1000"),
             ("limit=1001", "from 1 to 1000"),
             ("limit=ten", "\"ten\""),
-            ("offset=-1", "of 0 or more"),
-            ("offset=99999999999999999999", "of 0 or more"),
+            ("offset=-1", "from 0 to 9007199254740991"),
+            ("offset=9223372036854775807", "from 0 to 9007199254740991"),
+            ("offset=99999999999999999999", "from 0 to 9007199254740991"),
             ("created_after=yesterday", "2024-01-15T16:30:00Z"),
             ("collection=A%20B", "a-z"),
             ("cursor=nonsense", "cursor"),

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use graphmill_core::{ErrorCode, JobId, JobStatus};
-use graphmill_jobs::ingestion::retry_quarantined;
+use graphmill_jobs::ingestion::{retry_quarantined, upload_of};
 use graphmill_store::records::{Acceptance, JobDetail, JobRecord, KeptAnswer, Keyed, RetryOutcome};
 use graphmill_store::requests::RequestKey;
 use serde::Serialize;
@@ -29,6 +29,7 @@ pub(crate) struct Answer {
     job_id: JobId,
     status: JobStatus,
     message: &'static str,
+    /// The completed job whose set-aside chunks this one, a new job, processes.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_of: Option<JobId>,
 }
@@ -85,6 +86,7 @@ pub(super) async fn retry(state: &AppState, detail: &JobDetail, key: Option<Requ
         None => None,
     };
     if detail.job.status == JobStatus::Completed {
+        refuse_repaired(state, detail).await?;
         let new = retry_quarantined(detail, published).ok_or_else(|| nothing_to_retry(detail.job.id))?;
         return match state.jobs().enqueue_all(vec![new], key).await? {
             Keyed::Done(Acceptance::Accepted(accepted)) => {
@@ -104,6 +106,20 @@ pub(super) async fn retry(state: &AppState, detail: &JobDetail, key: Option<Requ
         Keyed::Replayed(answer) => Ok(Keyed::Replayed(answer)),
         Keyed::Reused => Ok(Keyed::Reused),
     }
+}
+
+/// 400 when what the job set aside was processed since: the same file is published under a later ticket, and nothing of it is set aside.
+async fn refuse_repaired(state: &AppState, detail: &JobDetail) -> Result<()> {
+    let (Some(own), Some(document)) = (detail.job.seq, detail.job.document) else { return Ok(()) };
+    let Some(upload) = upload_of(detail) else { return Ok(()) };
+    let Some(published) = state.graph().document(document).await? else { return Ok(()) };
+    let same_file = published.properties.content_hash == upload.content_hash;
+    if published.seq <= own || !same_file || published.properties.quarantined_chunks > 0 {
+        return Ok(());
+    }
+    let message = format!("Nothing is left to retry: the chunks that {} set aside were processed since", detail.job.id);
+    Err(Error::new(ErrorCode::CannotRetry, message)
+        .hint("to ingest the document again all the same, POST /api/jobs with its document_id"))
 }
 
 fn answer(record: Option<&JobRecord>, retry_of: Option<JobId>) -> KeptAnswer {
@@ -180,6 +196,32 @@ mod tests {
         assert_eq!(answer.status, 202, "{}", answer.text);
         assert_eq!(answer.json()["retry_of"], job.to_string());
         assert_ne!(answer.json()["job_id"], job.to_string());
+    }
+
+    #[tokio::test]
+    async fn chunks_that_were_processed_since_leave_nothing_to_retry() {
+        let server = TestServer::start().await;
+        // The bytes that a published document of this server is said to be made of.
+        let first = server.upload("a.txt", "file").await;
+        let fence = server.claim().await.fence;
+        let patch = Map::from_iter([("chunks_quarantined".to_owned(), json!(2))]);
+        server.state.jobs().merge_metadata(fence, patch).await.unwrap();
+        server.end(fence, completed()).await;
+        let second = retry(&server, first).await.json()["job_id"].as_str().unwrap().to_owned();
+        let (status, code, error) = retry(&server, first).await.error();
+        assert_eq!((status, code.as_str()), (409, "overtaken"), "{error}");
+        let claimed = server.claim().await;
+        assert_eq!(claimed.job.id.to_string(), second);
+        server.publish(&claimed.job).await;
+        server.end(claimed.fence, completed()).await;
+        let (status, code, error) = retry(&server, first).await.error();
+        assert_eq!((status, code.as_str()), (400, "cannot_retry"), "{error}");
+        assert!(error.starts_with("Nothing is left to retry") && error.contains(&first.to_string()), "{error}");
+        // Another file under the source is something else.
+        server.upload("a.txt", "another file").await;
+        let claimed = server.claim().await;
+        server.publish(&claimed.job).await;
+        server.end(claimed.fence, completed()).await;
     }
 
     #[tokio::test]

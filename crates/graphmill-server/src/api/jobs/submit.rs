@@ -16,7 +16,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use graphmill_core::{CollectionId, JobType, Timestamp};
+use graphmill_jobs::USUAL_ATTEMPTS;
 use graphmill_jobs::clustering::ClusteringOptions;
+use graphmill_jobs::reindex::ReindexOptions;
 use graphmill_store::records::{Acceptance, AcceptedJob, KeptAnswer};
 use graphmill_store::requests::NewJob;
 use serde_json::{Map, Value, json};
@@ -25,7 +27,6 @@ use super::retry::overtaken;
 use crate::api::shape::JobDetailShape;
 use crate::api::upload::MOST_PRIORITY;
 use crate::body::Fields;
-use crate::error::shortened;
 use crate::idempotency::{Ticket, kept, meaning, respond};
 use crate::openapi::{And, BadBody, NoSuchCollection, NoSuchDocument, Overtaken, ReusedKey};
 use crate::scope::no_such_collection;
@@ -180,7 +181,7 @@ pub(crate) async fn submit(
     submission: Submission,
 ) -> Result<Response> {
     let ticket = Ticket::take(state, scope, headers)?;
-    let request = submission.meaning();
+    let request = submission.meaning(scope);
     if let Some(earlier) = ticket.earlier(state, &request).await? {
         return Ok(earlier);
     }
@@ -208,18 +209,32 @@ fn nothing() -> KeptAnswer {
 }
 
 impl Submission {
-    /// What a repeated request must agree in.
-    fn meaning(&self) -> [u8; 32] {
+    /// What a repeated request must agree in: what it asks for with every default filled in, so that leaving a field out and giving its default are one.
+    fn meaning(&self, scope: &Scope) -> [u8; 32] {
         let Schedule { priority, run_at, max_attempts } = self.schedule;
+        let given: Map<String, Value> =
+            self.params.iter().flatten().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect();
+        // What cannot be carried out is refused later, and no answer is kept of it.
+        let params = match self.job_type {
+            JobType::Ingestion => None, // the defaults are the document's own
+            JobType::Reindex => ReindexOptions::from_params(&given).ok().map(|options| json!(options)),
+            JobType::Clustering => ClusteringOptions::from_params(&given).ok().map(|options| json!(options)),
+        };
+        let collection = match self.job_type {
+            JobType::Ingestion => self.collection.clone(), // the default is the document's
+            JobType::Reindex | JobType::Clustering => {
+                scope.writing(self.collection.clone()).ok().or_else(|| self.collection.clone())
+            }
+        };
         meaning(
             "submit",
             &[
                 json!(self.job_type),
-                json!(self.params),
-                json!(self.collection),
+                params.unwrap_or_else(|| Value::Object(given)),
+                json!(collection),
                 json!(priority),
                 json!(run_at),
-                json!(max_attempts),
+                json!(max_attempts.unwrap_or(USUAL_ATTEMPTS)),
             ],
         )
     }
@@ -290,7 +305,7 @@ fn schedule(fields: &mut Fields) -> Result<Schedule> {
 }
 
 fn instant(text: &str) -> Result<Timestamp> {
-    text.parse().map_err(|e| Error::invalid(format!("the field run_at is {:?}: {e}", shortened(text))))
+    text.parse().map_err(|e| Error::invalid(format!("the field run_at: {e}")))
 }
 
 #[cfg(test)]
@@ -310,6 +325,9 @@ mod tests {
             "priority": 7, "max_attempts": 2, "run_at": "2999-01-01T00:00:00Z",
         });
         assert_eq!(server.post("/api/jobs", body.clone()).await.error().0, 400, "too far ahead");
+        let last = json!({"job_type": "reindex", "run_at": "9999-12-31T23:59:59Z"});
+        let (_, _, error) = server.post("/api/jobs", last).await.error();
+        assert_eq!(error, "the field run_at is 9999-12-30T22:00:00.999Z; it may lie ten years ahead at most");
         let soon = graphmill_core::Clock::now(&graphmill_core::SystemClock).plus(std::time::Duration::from_secs(3600));
         let body = json!({
             "job_type": "ingestion", "params": {"document_id": document, "chunk_overlap": 10}, "collection": "default",
@@ -335,6 +353,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_not_usual_is_shown_and_another_time_is_another_request() {
+        let server = TestServer::start().await;
+        let now = graphmill_core::Clock::now(&graphmill_core::SystemClock);
+        let tonight = now.plus(std::time::Duration::from_secs(3600));
+        let later = json!({"job_type": "reindex", "run_at": tonight, "priority": 3, "max_attempts": 2});
+        let answer = server.post("/api/jobs", later.clone()).await;
+        let job = answer.json();
+        assert_eq!((answer.status.as_u16(), &job["priority"], &job["max_attempts"]), (202, &json!(3), &json!(2)));
+        let run_at: graphmill_core::Timestamp = job["run_at"].as_str().unwrap().parse().unwrap();
+        assert!((run_at.as_millis() - tonight.as_millis()).abs() < 5_000, "{job:#}");
+        assert_eq!(job["message"], format!("Waiting until {run_at}"));
+        assert_eq!(server.post("/api/jobs", later).await.json()["job_id"], job["job_id"], "identical, the time too");
+        let other = json!({"job_type": "reindex", "run_at": now.plus(std::time::Duration::from_secs(7200))});
+        assert_eq!(server.post("/api/jobs", other).await.status, 202);
+        let usual = server.post("/api/jobs", json!({"job_type": "reindex", "priority": 0, "max_attempts": 5})).await;
+        assert_eq!(usual.status, 202, "one for now is not the one for tonight");
+        for absent in ["run_at", "priority", "max_attempts"] {
+            assert_eq!(usual.json().get(absent), None, "{}", usual.text);
+        }
+        server.post("/api/job-types/reindex/pause", serde_json::Value::Null).await;
+        let page = server.get(&format!("/api/jobs/{}", usual.json()["job_id"].as_str().unwrap())).await.json();
+        assert_eq!(page["message"], "Waiting: jobs of this type are paused");
+        // A cancelled one keeps the time that it was meant for; a retry does not wait for it.
+        let path = format!("/api/jobs/{}", job["job_id"].as_str().unwrap());
+        server.post(&format!("{path}/cancel"), serde_json::Value::Null).await;
+        assert_eq!(server.get(&path).await.json()["run_at"], job["run_at"]);
+        assert_eq!(server.post(&format!("{path}/retry"), serde_json::Value::Null).await.status, 202);
+        let retried = server.get(&path).await.json();
+        assert_eq!((retried.get("run_at"), &retried["priority"]), (None, &json!(3)), "{retried:#}");
+    }
+
+    #[tokio::test]
     async fn a_bad_request_is_named() {
         let server = TestServer::start().await;
         let document = no_document();
@@ -346,7 +396,11 @@ mod tests {
             (json!({"job_type": "ingestion", "params": {"document_id": "doc-x"}}), 404, "there is no document doc-x"),
             (json!({"job_type": "ingestion", "params": {"document_id": document}}), 404, "there is no document"),
             (json!({"job_type": "ingestion", "params": {}, "parms": 1}), 400, "\"parms\" is not known"),
-            (json!({"job_type": "ingestion", "params": {}, "run_at": "soon"}), 400, "\"soon\""),
+            (
+                json!({"job_type": "ingestion", "params": {}, "run_at": "soon"}),
+                400,
+                "the field run_at: \"soon\" is not a time",
+            ),
             (json!({"job_type": "ingestion", "params": {}, "max_attempts": 0}), 400, "from 1 to 100"),
             (json!({"job_type": "ingestion", "params": {}, "collection": "A b"}), 400, "the field collection"),
         ] {

@@ -1,8 +1,8 @@
 //! From received files to jobs: all of them or none, in one transaction.
 
 use axum::response::Response;
-use graphmill_core::DocumentId;
-use graphmill_jobs::ingestion::{ChosenOptions, Upload};
+use graphmill_core::{CollectionSettings, DocumentId};
+use graphmill_jobs::ingestion::{IngestionOptions, Upload};
 use graphmill_store::records::{Acceptance, AcceptedJob};
 use serde_json::{Value, json};
 
@@ -54,7 +54,9 @@ pub(super) async fn accept(state: AppState, mut uploads: Uploads, ticket: Ticket
 /// What a repeated upload must agree in: all that was chosen, and each file by its hash. Where its bytes lie is not part of it, nor what the
 /// collection's settings add, which may change meanwhile.
 fn fields(uploads: &Uploads) -> Vec<Value> {
-    let ChosenOptions { extract_entities, chunk_size, chunk_overlap, force } = uploads.chosen;
+    // With the usual defaults filled in: leaving a field out and giving its default are one.
+    let IngestionOptions { extract_entities, chunk_size, chunk_overlap, force } =
+        uploads.chosen.over(&CollectionSettings::default());
     let file = |upload: &Upload| {
         let Upload { collection, source, filename, mime_type, content_hash, file_size, priority, .. } = upload;
         json!([collection, source, filename, mime_type, content_hash, file_size, priority])

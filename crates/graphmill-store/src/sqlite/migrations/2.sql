@@ -133,3 +133,9 @@ ALTER TABLE document_delete ADD COLUMN purge INTEGER NOT NULL DEFAULT 0;
 
 -- Names the order of events; a store that has no name of it takes a new one.
 ALTER TABLE store ADD COLUMN events BLOB CHECK (length(events) = 16);
+
+-- `q` looks through file name and source alone: ids go. (`job-` and 36 characters before, `doc-` and 26 or nothing behind, each on a line of its own.)
+UPDATE job_text SET words = substr(words, 42, length(words) - 41 - iif((SELECT document FROM job WHERE key = job_text.job) IS NULL, 1, 31))
+  WHERE words GLOB 'job-*' AND substr(words, 41, 1) = char(10);
+INSERT INTO job_trigrams (job_trigrams) VALUES ('delete-all');
+INSERT INTO job_trigrams (rowid, words) SELECT job, words FROM job_text ORDER BY job;

@@ -2,7 +2,7 @@
 //! document was ingested with; models and entity types are those that its collection has now. 404: no such published document in the collections of the caller.
 
 use graphmill_core::{CollectionId, DocumentId, JobStatus};
-use graphmill_jobs::ingestion::{IngestionOptions, Upload, reingestion, upload_of, upload_of_document};
+use graphmill_jobs::ingestion::{IngestionOptions, Upload, reingestion, upload_of, upload_of_document, usual_overlap};
 use graphmill_models::ModelChoice;
 use graphmill_store::requests::NewJob;
 use serde_json::{Map, Value};
@@ -22,7 +22,7 @@ pub(super) struct Params {
     /// Characters of a chunk.
     #[schema(minimum = 1, maximum = 100_000)]
     chunk_size: Option<u64>,
-    /// Characters that a chunk shares with the one before; fewer than it has.
+    /// Characters that a chunk shares with the one before; fewer than it has. The document's, if they are fewer than `chunk_size`; else a fifth of it.
     #[schema(minimum = 0)]
     chunk_overlap: Option<u64>,
 }
@@ -88,10 +88,14 @@ fn options(params: Map<String, Value>, default: IngestionOptions) -> Result<Inge
     let mut fields = Fields::of(params);
     let _ = fields.text("document_id")?;
     let size = |n: i64| u64::try_from(n).unwrap_or(0);
+    let chunk_size = fields.number("chunk_size", 1, i64::MAX)?.map_or(default.chunk_size, size);
+    let of_document = Some(default.chunk_overlap).filter(|overlap| *overlap < chunk_size);
     let options = IngestionOptions {
         extract_entities: fields.flag("extract_entities")?.unwrap_or(default.extract_entities),
-        chunk_size: fields.number("chunk_size", 1, i64::MAX)?.map_or(default.chunk_size, size),
-        chunk_overlap: fields.number("chunk_overlap", 0, i64::MAX)?.map_or(default.chunk_overlap, size),
+        chunk_size,
+        chunk_overlap: fields
+            .number("chunk_overlap", 0, i64::MAX)?
+            .map_or_else(|| of_document.unwrap_or_else(|| usual_overlap(chunk_size)), size),
         force: true,
     };
     fields.finish(PARAMS)?;
