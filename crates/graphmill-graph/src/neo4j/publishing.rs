@@ -180,8 +180,10 @@ fn touch_in(tx: &mut Transaction<'_, '_>, touch: &Touch, now: Timestamp) -> Resu
         return Ok(TouchOutcome::Differs);
     }
     let query = "MATCH (d:GmDocument {id: $id}) WHERE d.content_hash = $content_hash AND d.settings_hash = $settings_hash \
-                 AND d.quarantined_chunks = 0 SET d.seq = $seq, d.filename = $filename, d.mime_type = $mime_type, \
-                 d.updated_at = $now, d.gm_by_updated = $by_now, d.folded = $folded + substring(d.folded, size(split(d.folded, '\\n')[0])) RETURN 1 AS one";
+                 AND d.quarantined_chunks = 0 WITH d, d.filename = $filename AND d.mime_type = $mime_type AS same \
+                 SET d.seq = $seq, d.filename = $filename, d.mime_type = $mime_type, \
+                 d.updated_at = CASE WHEN same THEN d.updated_at ELSE $now END, \
+                 d.gm_by_updated = CASE WHEN same THEN d.gm_by_updated ELSE $by_now END, d.folded = $folded + substring(d.folded, size(split(d.folded, '\\n')[0])) RETURN 1 AS one";
     let params = Params::new()
         .set("id", touch.document.to_string())
         .set("content_hash", touch.content_hash.to_string())
