@@ -129,8 +129,9 @@ fn list(
     let mut params = params.set("skip", skip).set("limit", i64::from(limit) + 1);
     let mut beyond = "";
     if let Some(place) = after {
-        beyond = " AND m.level >= $at_level AND (m.level > $at_level OR m.gm_by_size > $at_size \
-                  OR (m.gm_by_size = $at_size AND m.gm_order > $at_order))";
+        // Not as alternatives: each would be looked for by itself, and all of them sorted.
+        beyond = " AND m.level >= $at_level AND CASE WHEN m.level > $at_level THEN true \
+                  WHEN m.gm_by_size <> $at_size THEN m.gm_by_size > $at_size ELSE m.gm_order > $at_order END";
         params = params.set("at_level", place.level).set("at_size", place.by_size).set("at_order", &place.order);
     }
     let query = format!(

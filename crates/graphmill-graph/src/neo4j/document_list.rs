@@ -156,7 +156,7 @@ fn rows(
     let mut conditions = filters.text();
     if let Some(cursor) = after {
         conditions.push_str(&format!(
-            " AND {column} {beyond}= $rank AND ({column} {beyond} $rank OR d.gm_order {later} $order)"
+            " AND {column} {beyond}= $rank AND CASE WHEN {column} <> $rank THEN true ELSE d.gm_order {later} $order END"
         ));
         params = with_rank(params, cursor.rank).set("order", ids::order(&cursor.id));
     }

@@ -181,7 +181,11 @@ fn operators(mut plan: Row) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_are_read_in_the_order_of_an_index() {
     let folder = tempfile::tempdir().unwrap();
-    let (graph, _keep) = graph(folder.path()).await;
+    // The server collects the queries of all databases in its process: those of other tests too, if it were shared.
+    let server = super::server().await;
+    let settings = Neo4jSettings::parse(&server.url(), None, None).unwrap();
+    let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
+    let graph = Neo4jGraph::open(settings, clock, folder.path().to_owned()).await.unwrap();
     let collection = CollectionId::default();
     for n in 0..3 {
         Draft::new(&format!("{n}.md"), &["Pump>Valve", "Basin>Pump", "Gate>Pump"]).put(&graph, n + 1).await;
