@@ -126,11 +126,16 @@ impl Blobs {
     pub async fn writer(&self, key: &str) -> Result<BlobWriter> {
         let path = self.local_path(key)?;
         let part = self.root.join(UNFINISHED).join(random_name());
-        let (name, opened) = (key.to_owned(), part.clone());
-        let file = blocking(move || File::create_new(&opened).map_err(|e| Error::blob(&name, &e))).await?;
+        let name = key.to_owned();
+        // Its guard goes with the file: whoever is not waited for any more leaves none.
+        let (file, part) = blocking(move || {
+            let file = File::create_new(&part).map_err(|e| Error::blob(&name, &e))?;
+            Ok((file, Part(Some(part))))
+        })
+        .await?;
         let state = Writing { file, hasher: blake3::Hasher::new(), bytes: 0 };
         let claim = self.claim.clone();
-        Ok(BlobWriter { key: key.to_owned(), path, part: Part(Some(part)), state: Some(state), claim })
+        Ok(BlobWriter { key: key.to_owned(), path, part, state: Some(state), claim })
     }
 
     /// Writes a blob whole.
@@ -416,6 +421,25 @@ mod tests {
         blobs.delete(&key).await.unwrap();
         blobs.delete(&key).await.unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "empty folders go with the last blob");
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_nobody_waits_for_leaves_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(dir.path()).unwrap();
+        for _ in 0..50 {
+            let opening = tokio::spawn({
+                let blobs = blobs.clone();
+                async move { blobs.writer("jobs/a/1/chunks").await }
+            });
+            tokio::task::yield_now().await;
+            opening.abort();
+            let _ = opening.await;
+        }
+        let unfinished = || std::fs::read_dir(dir.path().join(UNFINISHED)).unwrap().count();
+        while unfinished() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     #[tokio::test]
