@@ -116,11 +116,11 @@ async fn a_purge_outlives_a_kill_at_any_step() {
 fn holding(folder: &Path, word: &str) -> Vec<PathBuf> {
     let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
-            if entry.file_type().unwrap().is_dir() {
+        // A server that runs takes files and folders away meanwhile.
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 folders.push(entry.path());
             } else {
-                // A server that runs takes files away meanwhile.
                 let bytes = std::fs::read(entry.path()).unwrap_or_default();
                 found.extend(memchr::memmem::find(&bytes, word.as_bytes()).map(|_| entry.path()));
             }
